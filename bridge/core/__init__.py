@@ -1,0 +1,1 @@
+"""The nouns of the API: Array, Resource, Request, Format, Reader, Writer."""

@@ -1,0 +1,139 @@
+"""Resource: what the user's uri means; a closed set of cases, parsed once. Opens nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from bridge.errors import UriError
+
+__all__ = [
+    "RETURN_BYTES",
+    "Device",
+    "FileObject",
+    "FilePath",
+    "RawBytes",
+    "Resource",
+    "ReturnBytes",
+    "Url",
+    "parse",
+]
+
+RETURN_BYTES = "<bytes>"
+
+_DEVICE = re.compile(r"<(video\d+|screen|clipboard)>")
+_URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePath:
+    """A file of this machine; `path` is absolute."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        """Give the path."""
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileObject:
+    """Something with `read` or `write`."""
+
+    file: Any
+
+    def __str__(self) -> str:
+        """Give the name if it has one."""
+        return str(getattr(self.file, "name", f"<{type(self.file).__name__} object>"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawBytes:
+    """The content itself."""
+
+    data: bytes
+
+    def __str__(self) -> str:
+        """Give the size."""
+        return f"<{len(self.data)} bytes>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Url:
+    """An address on another machine."""
+
+    address: str
+
+    def __str__(self) -> str:
+        """Give the address."""
+        return self.address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A camera, the screen or the clipboard."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Give it as the user writes it."""
+        return f"<{self.name}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnBytes:
+    """No file: the writing call returns the content."""
+
+    def __str__(self) -> str:
+        """Give it as the user writes it."""
+        return RETURN_BYTES
+
+
+Resource = FilePath | FileObject | RawBytes | Url | Device | ReturnBytes
+
+
+def parse(uri: Any) -> Resource:
+    """Tell what a uri means, by its type and its form alone.
+
+    Parameters
+    ----------
+    uri : str, os.PathLike, bytes-like or file object
+        A path that looks like something else is a path when written with its folder (``./<screen>``).
+
+    Raises
+    ------
+    UriError
+        If it is nothing of the kind.
+    """
+    if isinstance(uri, str):
+        return _parse_text(uri)
+    if isinstance(uri, os.PathLike):
+        return _path(os.fspath(uri))
+    if isinstance(uri, bytes | bytearray | memoryview):
+        return RawBytes(data=bytes(uri))
+    if hasattr(uri, "read") or hasattr(uri, "write"):
+        return FileObject(file=uri)
+    message = f"a uri is a str, a path, bytes or a file object, not {type(uri).__name__}"
+    raise UriError(message)
+
+
+def _parse_text(uri: str) -> Resource:
+    if uri == RETURN_BYTES:
+        return ReturnBytes()
+    if match := _DEVICE.fullmatch(uri):
+        return Device(name=match[1])
+    if match := _URL.match(uri):
+        return _path(unquote(uri[match.end() - 1 :])) if match[1].lower() == "file" else Url(address=uri)
+    return _path(uri)
+
+
+def _path(path: str | bytes) -> FilePath:
+    text = os.fsdecode(path)
+    if not text or "\0" in text:
+        message = f"{text!r} is no file name"
+        raise UriError(message)
+    return FilePath(path=Path(os.path.abspath(os.path.expanduser(text))))  # noqa: PTH100, PTH111 - keeps symlinks and never fails

@@ -1,0 +1,166 @@
+"""Every error that bridge raises, and nothing else.
+
+::
+
+    BridgeError
+    ├── UriError (ValueError)                   the uri cannot be understood, or not by this version
+    │   ├── UriNotFound (FileNotFoundError)     there is no such file
+    │   └── UriIsDirectory (IsADirectoryError)  it is a directory
+    ├── ForbiddenUri (PermissionError)          it may not be read, or nothing may be written there
+    ├── UnknownFormat (ValueError)              no Format knows this content, name or extension
+    ├── UnsupportedPixels (ValueError)          this dtype, shape or depth cannot be held
+    ├── CorruptMedia (ValueError)               the content is damaged, or not what it says it is
+    ├── TruncatedMedia (EOFError)               the content ended early; ``got`` says how much was read
+    ├── NoSuchFrame (IndexError)                there is no frame with that index
+    ├── LimitExceeded (RuntimeError)            a limit of ``bridge.Limits`` was reached
+    ├── Closed (RuntimeError)                   the reader or writer is closed already
+    ├── MissingCodec (LookupError)              the program is there, but it lacks this encoder or format
+    ├── ToolMissing (FileNotFoundError)         the program is not on this machine
+    ├── ToolFailed (ChildProcessError)          the program ran and failed, in its own words
+    ├── ToolTimeout (TimeoutError)              the program was too slow and was stopped
+    └── OutputFailed (OSError)                  the result could not be put in its place
+
+Every class is also the builtin that it means, so ``except ValueError`` works as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "BridgeError",
+    "Closed",
+    "CorruptMedia",
+    "ForbiddenUri",
+    "LimitExceeded",
+    "MissingCodec",
+    "NoSuchFrame",
+    "OutputFailed",
+    "ToolFailed",
+    "ToolMissing",
+    "ToolTimeout",
+    "TruncatedMedia",
+    "UnknownFormat",
+    "UnsupportedPixels",
+    "UriError",
+    "UriIsDirectory",
+    "UriNotFound",
+]
+
+
+class BridgeError(Exception):
+    """The base of all errors of this package.
+
+    Parameters
+    ----------
+    message : str
+        What happened, in which file, and what the user can do: one line where possible.
+    command : sequence of str
+        The command line of the program that was involved, if there was one.
+    exit : Exit or None
+        How that program ended (`bridge.process.child.Exit`), if it did.
+    last_words : str
+        The end of what it wrote to its error stream.
+    got : int or None
+        How many whole frames had been delivered, where that matters.
+    """
+
+    message: str
+    command: tuple[str, ...]
+    exit: Any
+    last_words: str
+    got: int | None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        command: tuple[str, ...] = (),
+        exit: Any = None,  # the noun of DESIGN: how a program ended
+        last_words: str = "",
+        got: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.command = tuple(command)
+        self.exit = exit
+        self.last_words = last_words
+        self.got = got
+
+    def __str__(self) -> str:
+        """Give the message alone; OSError would add its own punctuation."""
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by message and attributes, so that errors cross processes whole."""
+        return _rebuild, (type(self), self.message, self.__dict__.copy())
+
+
+def _rebuild(cls: type[BridgeError], message: str, state: dict[str, Any]) -> BridgeError:
+    error = cls(message)
+    error.__dict__.update(state)
+    return error
+
+
+class UriError(BridgeError, ValueError):
+    """The uri cannot be understood, or not by this version."""
+
+
+class UriNotFound(UriError, FileNotFoundError):
+    """There is no such file."""
+
+
+class UriIsDirectory(UriError, IsADirectoryError):
+    """The uri names a directory where a file is needed."""
+
+
+class ForbiddenUri(BridgeError, PermissionError):
+    """The file may not be read, or nothing may be written there."""
+
+
+class UnknownFormat(BridgeError, ValueError):
+    """No Format knows this content, name or extension."""
+
+
+class UnsupportedPixels(BridgeError, ValueError):
+    """The dtype, shape or depth of the array cannot be held by the target."""
+
+
+class CorruptMedia(BridgeError, ValueError):
+    """The content is damaged, or is not what it says it is."""
+
+
+class TruncatedMedia(BridgeError, EOFError):
+    """The content ended early; ``got`` is the number of whole frames that were read."""
+
+
+class NoSuchFrame(BridgeError, IndexError):
+    """There is no frame with that index."""
+
+
+class LimitExceeded(BridgeError, RuntimeError):
+    """A limit was reached; the message names it, its value, what was reached and how to raise it."""
+
+
+class Closed(BridgeError, RuntimeError):
+    """The reader or writer is closed already."""
+
+
+class MissingCodec(BridgeError, LookupError):
+    """The program is installed, but this build of it lacks the encoder or format."""
+
+
+class ToolMissing(BridgeError, FileNotFoundError):
+    """The program is not on this machine; the message says how to install it."""
+
+
+class ToolFailed(BridgeError, ChildProcessError):
+    """The program ran and failed; the message ends with its own words."""
+
+
+class ToolTimeout(BridgeError, TimeoutError):
+    """The program was slower than its deadline and was stopped."""
+
+
+class OutputFailed(BridgeError, OSError):
+    """The result was made but could not be put in its place."""

@@ -1,0 +1,174 @@
+"""Which film containers there are, and what goes into each by default. Tables, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["ANIMATIONS", "CODECS", "CONTAINERS", "DEMUXERS", "Codec", "Container"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One film format.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        What `bridge.media.sniff` calls its content.
+    demuxer, muxer : str
+        FFmpeg's names; an empty muxer means that it is not written here.
+    video : tuple of str
+        Families of codecs (keys of `CODECS`) to write with, the first that the machine has.
+    audio : str
+        FFmpeg's encoder for sound that the container cannot hold as it is.
+    audio_kept : frozenset of str
+        Codecs of sound that go in unchanged.
+    """
+
+    name: str
+    description: str
+    extensions: tuple[str, ...]
+    kinds: tuple[str, ...]
+    demuxer: str
+    muxer: str = ""
+    video: tuple[str, ...] = ()
+    audio: str = ""
+    audio_kept: frozenset[str] = frozenset()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """One family of encoders.
+
+    Attributes
+    ----------
+    encoders : tuple of str
+        FFmpeg's encoders for it, the best first.
+    pixels : str or None
+        The pixel format that players expect; None leaves the encoder's choice.
+    quality : str
+        The option that says the quality on a constant scale; empty if there is none.
+    best, worst : float
+        Its ends; `quality=10` of the user is the best, `quality=0` the worst.
+    options : dict
+        Further options that go with it.
+    """
+
+    encoders: tuple[str, ...]
+    pixels: str | None = "yuv420p"
+    quality: str = ""
+    best: float = 0
+    worst: float = 51
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+_MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"})
+_ANY_AUDIO = frozenset({*_MP4_AUDIO, "vorbis", "dts", "truehd", "pcm_s16le", "pcm_s24le", "mp2"})
+
+CONTAINERS: tuple[Container, ...] = (
+    Container(
+        name="MP4", description="MPEG-4 film", extensions=(".mp4", ".m4v", ".3gp", ".3g2"), kinds=("mp4",),
+        demuxer="mov", muxer="mp4", video=("h264", "openh264", "mpeg4"), audio="aac", audio_kept=_MP4_AUDIO,
+    ),
+    Container(
+        name="MOV", description="QuickTime film", extensions=(".mov",), kinds=("mp4",),
+        demuxer="mov", muxer="mov", video=("h264", "openh264", "mpeg4"), audio="aac",
+        audio_kept=_MP4_AUDIO - {"opus", "flac"} | {"pcm_s16le", "pcm_s24le"},
+    ),
+    Container(
+        name="MKV", description="Matroska film", extensions=(".mkv",), kinds=("matroska",),
+        demuxer="matroska", muxer="matroska", video=("h264", "openh264", "mpeg4"), audio="libopus",
+        audio_kept=_ANY_AUDIO,
+    ),
+    Container(
+        name="WEBM", description="WebM film", extensions=(".webm",), kinds=("matroska",),
+        demuxer="matroska", muxer="webm", video=("vp9", "vp8", "av1"), audio="libopus",
+        audio_kept=frozenset({"opus", "vorbis"}),
+    ),
+    Container(
+        name="AVI", description="Audio Video Interleave", extensions=(".avi",), kinds=("avi",),
+        demuxer="avi", muxer="avi", video=("mpeg4",), audio="libmp3lame",
+        audio_kept=frozenset({"mp3", "ac3", "mp2", "pcm_s16le"}),
+    ),
+    Container(
+        name="TS", description="MPEG transport stream", extensions=(".ts", ".m2ts", ".mts"), kinds=("mpegts",),
+        demuxer="mpegts", muxer="mpegts", video=("h264", "mpeg2"), audio="aac",
+        audio_kept=frozenset({"aac", "mp2", "mp3", "ac3", "eac3"}),
+    ),
+    Container(
+        name="MPG", description="MPEG program stream", extensions=(".mpg", ".mpeg", ".vob"), kinds=("mpegps",),
+        demuxer="mpeg", muxer="mpeg", video=("mpeg2",), audio="mp2",
+        audio_kept=frozenset({"mp2", "mp3", "ac3"}),
+    ),
+    Container(
+        name="OGG", description="Ogg film", extensions=(".ogv", ".ogg"), kinds=("ogg",),
+        demuxer="ogg", muxer="ogg", video=("theora",), audio="libvorbis",
+        audio_kept=frozenset({"vorbis", "opus", "flac"}),
+    ),
+    Container(
+        name="FLV", description="Flash video", extensions=(".flv",), kinds=("flv",),
+        demuxer="flv", muxer="flv", video=("h264",), audio="aac", audio_kept=frozenset({"aac", "mp3"}),
+    ),
+    Container(
+        name="WMV", description="Windows Media film", extensions=(".wmv", ".asf"), kinds=("asf",),
+        demuxer="asf", muxer="asf", video=("wmv2",), audio="wmav2", audio_kept=frozenset({"wmav2", "mp3"}),
+    ),
+    Container(
+        name="MXF", description="Material Exchange Format", extensions=(".mxf",), kinds=("mxf",),
+        demuxer="mxf", muxer="mxf", video=("mpeg2",), audio="pcm_s16le", audio_kept=frozenset({"pcm_s16le"}),
+    ),
+    Container(
+        name="NUT", description="NUT film", extensions=(".nut",), kinds=("nut",),
+        demuxer="nut", muxer="nut", video=("ffv1",), audio="flac", audio_kept=_ANY_AUDIO,
+    ),
+    Container(
+        name="Y4M", description="uncompressed YUV4MPEG2 film", extensions=(".y4m",), kinds=("y4m",),
+        demuxer="yuv4mpegpipe", muxer="yuv4mpegpipe", video=("wrapped",),
+    ),
+    Container(
+        name="H264", description="raw H.264 stream", extensions=(".h264", ".264"), kinds=("h264",), demuxer="h264",
+    ),
+    Container(
+        name="HEVC", description="raw HEVC stream", extensions=(".hevc", ".h265", ".265"), kinds=("hevc",),
+        demuxer="hevc",
+    ),
+    Container(
+        name="M2V", description="raw MPEG video stream", extensions=(".m2v", ".m1v"), kinds=("mpegvideo",),
+        demuxer="mpegvideo",
+    ),
+)  # fmt: skip
+
+ANIMATIONS: tuple[Container, ...] = (
+    Container(
+        name="GIF-FFMPEG", description="Graphics Interchange Format, animated", extensions=(".gif",),
+        kinds=("gif",), demuxer="gif", muxer="gif", video=("gif",), options={"loop": 0},
+    ),
+    Container(
+        name="APNG", description="Animated Portable Network Graphics", extensions=(".apng",),
+        kinds=("apng",), demuxer="apng", muxer="apng", video=("apng",), options={"plays": 0},
+    ),
+)  # fmt: skip
+
+# Kinds of content -> FFmpeg's demuxer for it.
+DEMUXERS = {kind: row.demuxer for row in (*CONTAINERS, *ANIMATIONS) for kind in row.kinds}
+
+CODECS: dict[str, Codec] = {
+    "h264": Codec(encoders=("libx264", "h264_videotoolbox", "h264_nvenc", "h264_mf"), quality="crf"),
+    "openh264": Codec(encoders=("libopenh264",)),
+    "hevc": Codec(encoders=("libx265", "hevc_videotoolbox", "hevc_nvenc"), quality="crf"),
+    "av1": Codec(encoders=("libsvtav1", "libaom-av1"), quality="crf", worst=63),
+    "vp9": Codec(encoders=("libvpx-vp9",), quality="crf", worst=63, options={"b:v": 0}),
+    "vp8": Codec(encoders=("libvpx",), quality="crf", best=4, worst=63, options={"b:v": "2M"}),
+    "mpeg4": Codec(encoders=("mpeg4",), quality="q:v", best=1, worst=31),
+    "mpeg2": Codec(encoders=("mpeg2video",), quality="q:v", best=1, worst=31),
+    "theora": Codec(encoders=("libtheora",), quality="q:v", best=10, worst=0),
+    "wmv2": Codec(encoders=("wmv2",), quality="q:v", best=1, worst=31),
+    "mjpeg": Codec(encoders=("mjpeg",), pixels="yuvj420p", quality="q:v", best=1, worst=31),
+    "ffv1": Codec(encoders=("ffv1",), pixels=None),
+    "prores": Codec(encoders=("prores_ks", "prores"), pixels="yuv422p10le"),
+    "gif": Codec(encoders=("gif",), pixels=None),
+    "apng": Codec(encoders=("apng",), pixels=None),
+    "wrapped": Codec(encoders=("wrapped_avframe", "rawvideo")),
+}

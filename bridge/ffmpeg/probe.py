@@ -1,0 +1,243 @@
+"""What a film file holds: ffprobe's JSON -> MediaInfo, and the same from ffmpeg alone where there is no ffprobe."""
+
+from __future__ import annotations
+
+import json
+import re
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from bridge.errors import CorruptMedia
+from bridge.ffmpeg import argv
+from bridge.media.info import AudioStream, MediaInfo, OtherStream, VideoStream
+from bridge.process.child import Output, run, words
+from bridge.process.tools import Tool, toolbox
+
+if TYPE_CHECKING:
+    from bridge.core.request import Request
+
+__all__ = ["count_frames", "from_json", "media_info"]
+
+
+def media_info(request: Request, demuxer: str | None) -> MediaInfo:
+    """Describe the content of a request.
+
+    Raises
+    ------
+    CorruptMedia
+        If the program finds nothing that it can read.
+    """
+    tool = toolbox().get("ffprobe") or toolbox().find("ffmpeg")
+    alone = tool.name == "ffmpeg"
+    said = _ask(tool, argv.describe(demuxer) if alone else argv.probe(demuxer), request)
+    if alone:
+        info = from_banner(said.stdout.decode("utf-8", "replace"), said.exit.stderr, request.name, str(tool))
+    else:
+        info = from_json(_json(said, request), request.name, str(tool))
+    if not info.streams:
+        raise _corrupt(said, request, tool)
+    return info
+
+
+def count_frames(request: Request, demuxer: str | None, stream: int = 0) -> int:
+    """Count the packets of a video stream, which for film is its frames; nothing is decoded."""
+    tool = toolbox().get("ffprobe") or toolbox().find("ffmpeg")
+    if tool.name == "ffmpeg":
+        said = _ask(tool, argv.copy_listing(demuxer, stream), request)
+        lines = said.stdout.decode("ascii", "replace").splitlines()
+        return sum(not line.startswith("#") for line in lines)
+    said = _ask(tool, argv.count_packets(demuxer, stream), request)
+    numbers = [line.strip(", ") for line in said.stdout.decode("ascii", "replace").splitlines()]
+    found = [int(number) for number in numbers if number.isdigit()]
+    if not found or not said.exit.ok:
+        raise _corrupt(said, request, tool)
+    return found[0]
+
+
+def _ask(tool: Tool, arguments: tuple[str, ...], request: Request) -> Output:
+    with request.input() as descriptor:
+        return run(
+            (tool.path, *arguments), subject=request.name, stdin=descriptor, seconds=request.limits.still
+        )
+
+
+def _json(said: Output, request: Request) -> dict[str, Any]:
+    try:
+        found = json.loads(said.stdout or b"{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        message = f"{request.name}: ffprobe's answer is no JSON"
+        raise CorruptMedia(message, exit=said.exit, last_words=words(said.exit.stderr))
+    return found
+
+
+def _corrupt(said: Output, request: Request, tool: Tool) -> CorruptMedia:
+    reason = words(said.exit.stderr) or "it holds no stream"
+    message = f"{request.name} cannot be read by {tool}: {reason.replace(argv.INPUT, request.name)}"
+    return CorruptMedia(message, exit=said.exit, last_words=reason)
+
+
+# ffprobe's JSON
+
+
+def from_json(found: dict[str, Any], uri: str, source: str) -> MediaInfo:
+    """Turn ffprobe's JSON into a MediaInfo. Fields that are missing or unreadable become None."""
+    form = found.get("format", {})
+    return MediaInfo(
+        uri=uri,
+        format=str(form.get("format_name", "")),
+        size=_int(form.get("size")),
+        start=_float(form.get("start_time")),
+        duration=_float(form.get("duration")),
+        bit_rate=_int(form.get("bit_rate")),
+        streams=tuple(_stream(row) for row in found.get("streams", ())),
+        tags=_tags(form),
+        source=source,
+    )
+
+
+def _stream(row: dict[str, Any]) -> VideoStream | AudioStream | OtherStream:
+    kind = str(row.get("codec_type", "unknown"))
+    index, codec = _int(row.get("index")) or 0, str(row.get("codec_name", "unknown"))
+    if kind == "video":
+        return _video(row, index, codec)
+    if kind == "audio":
+        return AudioStream(
+            index=index,
+            codec=codec,
+            sample_rate=_int(row.get("sample_rate")),
+            channels=_int(row.get("channels")),
+            channel_layout=row.get("channel_layout"),
+            start=_float(row.get("start_time")),
+            duration=_float(row.get("duration")),
+            bit_rate=_int(row.get("bit_rate")),
+            tags=_tags(row),
+        )
+    return OtherStream(index=index, kind=kind, codec=codec, tags=_tags(row))
+
+
+def _video(row: dict[str, Any], index: int, codec: str) -> VideoStream:
+    return VideoStream(
+        index=index,
+        codec=codec,
+        width=_int(row.get("width")) or 0,
+        height=_int(row.get("height")) or 0,
+        pixel_format=row.get("pix_fmt"),
+        fps=_ratio(row.get("avg_frame_rate")) or _ratio(row.get("r_frame_rate")),
+        time_base=_ratio(row.get("time_base")),
+        start=_float(row.get("start_time")),
+        duration=_float(row.get("duration")),
+        frames=_int(row.get("nb_frames")),
+        bit_rate=_int(row.get("bit_rate")),
+        rotation=_rotation(row),
+        sample_aspect_ratio=_ratio(row.get("sample_aspect_ratio")),
+        color_range=_known(row.get("color_range")),
+        color_space=_known(row.get("color_space")),
+        color_primaries=_known(row.get("color_primaries")),
+        color_transfer=_known(row.get("color_transfer")),
+        attached_picture=bool(row.get("disposition", {}).get("attached_pic")),
+        tags=_tags(row),
+    )
+
+
+def _rotation(row: dict[str, Any]) -> int:
+    """Give degrees counter-clockwise; the display matrix says it, in old releases the tag ``rotate``."""
+    for data in row.get("side_data_list", ()):
+        if "rotation" in data:
+            return round(_float(data["rotation"]) or 0)
+    return -(_int(row.get("tags", {}).get("rotate")) or 0)
+
+
+def _tags(row: dict[str, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in row.get("tags", {}).items()}
+
+
+def _known(value: Any) -> str | None:
+    return None if value in (None, "unknown", "unspecified", "reserved") else str(value)
+
+
+def _int(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _float(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _ratio(value: Any) -> Fraction | None:
+    """Read ``30000/1001`` or ``16:9``; zero and unreadable give None."""
+    over, _, under = str(value).replace(":", "/").partition("/")
+    numerator, denominator = _int(over), _int(under or 1)
+    return Fraction(numerator, denominator) if numerator and denominator else None
+
+
+# ffmpeg alone: the framecrc muxer's headers where they say it, the banner for the rest
+
+_INPUT = re.compile(r"^Input #0, (\S+), from ")
+_DURATION = re.compile(r"^\s+Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)(?:, start: (-?[\d.]+))?(?:, bitrate: (\d+) kb/s)?")
+_STREAM = re.compile(r"^\s+Stream #0:(\d+)\S*: (Video|Audio|Subtitle|Data|Attachment): (\w+)(.*)")
+_SIZE = re.compile(r", (\d+)x(\d+)")
+_HEADER = re.compile(r"^#(\w+) (\d+): (.+)$")
+_PIXELS = re.compile(r"^(?: \([^)]*\))*, ([a-z]\w+)")
+
+
+def from_banner(headers: str, banner: str, uri: str, source: str) -> MediaInfo:
+    """Turn what ffmpeg prints of an input into a MediaInfo; less is known so than by ffprobe."""
+    facts: dict[tuple[str, int], str] = {}
+    for match in filter(None, map(_HEADER.match, headers.splitlines())):
+        facts[match[1], int(match[2])] = match[3].strip()
+    lines = banner.partition("\nOutput #0")[0].splitlines()
+    form = next((match[1] for match in map(_INPUT.match, lines) if match), "")
+    length = next((match for match in map(_DURATION.match, lines) if match), None)
+    seconds = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3]) if length else None
+    return MediaInfo(
+        uri=uri,
+        format=form.rstrip(","),
+        start=_float(length[4]) if length else None,
+        duration=seconds,
+        bit_rate=int(length[5]) * 1000 if length and length[5] else None,
+        streams=tuple(_banner_stream(match, facts) for match in map(_STREAM.match, lines) if match),
+        source=source,
+    )
+
+
+def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> VideoStream | AudioStream | OtherStream:
+    index, kind, codec, rest = int(match[1]), match[2].lower(), match[3], match[4]
+    if kind == "audio":
+        hertz = re.search(r", (\d+) Hz(?:, ([^,]+))?", rest)
+        return AudioStream(
+            index=index,
+            codec=codec,
+            sample_rate=int(hertz[1]) if hertz else None,
+            channels=_CHANNELS.get(hertz[2] or "") if hertz else None,
+            channel_layout=hertz[2] if hertz else None,
+        )
+    if kind != "video":
+        return OtherStream(index=index, kind=kind, codec=codec)
+    size = _SIZE.search(rest)
+    said = facts.get(("dimensions", index), f"{size[1]}x{size[2]}" if size else "0x0")
+    width, _, height = said.partition("x")
+    pixels = _PIXELS.match(rest)
+    aspect = re.search(r"SAR (\d+:\d+)", rest)
+    frame_rate = re.search(r", ([\d.]+k?) fps", rest)
+    return VideoStream(
+        index=index,
+        codec=codec,
+        width=int(width),
+        height=int(height),
+        pixel_format=pixels[1] if pixels else None,
+        fps=argv.rate(float(frame_rate[1].replace("k", "e3"))) if frame_rate else None,
+        time_base=_ratio(facts.get(("tb", index))),
+        sample_aspect_ratio=_ratio(aspect[1]) if aspect else None,
+        attached_picture="(attached pic)" in rest,
+    )
+
+
+_CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "5.1(side)": 6, "7.1": 8}

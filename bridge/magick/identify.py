@@ -1,0 +1,57 @@
+"""What a picture is, asked of ImageMagick where our own header readers do not know the format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.errors import CorruptMedia
+from bridge.magick import argv
+from bridge.media.sniff import PictureHead
+from bridge.process.child import run, words
+
+if TYPE_CHECKING:
+    from bridge.core.request import Request
+    from bridge.process.tools import Tool
+
+__all__ = ["from_description", "identify"]
+
+
+def identify(request: Request, tool: Tool, coder: str) -> PictureHead:
+    """Ask ImageMagick for size, depth and channels of the first picture, and how many there are.
+
+    Raises
+    ------
+    CorruptMedia
+        If it cannot read the content, in its own words.
+    """
+    with request.input() as descriptor:
+        said = run(
+            argv.describe(tool.identify, coder),
+            subject=request.name,
+            stdin=descriptor,
+            seconds=request.limits.still,
+        )
+    head = from_description(said.stdout.decode("ascii", "replace"))
+    if head is None:
+        reason = words(said.exit.stderr) or f"it ended with {said.exit}"
+        message = f"{request.name} cannot be read by {tool}: {reason}"
+        raise CorruptMedia(message, exit=said.exit, last_words=reason)
+    return head
+
+
+def from_description(text: str) -> PictureHead | None:
+    """Read the lines that `argv.describe` asks for; None if there is none."""
+    rows = [line.split() for line in text.splitlines()]
+    rows = [row for row in rows if len(row) == 5 and all(cell.isdigit() for cell in row[:3])]
+    if not rows:
+        return None
+    width, height, depth, alpha, colours = rows[0]
+    gray = colours.lower() in ("gray", "lineargray")
+    return PictureHead(
+        width=int(width),
+        height=int(height),
+        depth=16 if int(depth) > 8 else 8,
+        channels=(1 if gray else 3) + (alpha.lower() not in ("false", "undefined", "off")),
+        frames=len(rows),
+        cmyk=colours.lower() == "cmyk",
+    )

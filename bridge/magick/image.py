@@ -1,0 +1,276 @@
+"""Still pictures: Format, Reader and Writer over one-shot ImageMagick children."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bridge.core.format import Format, Reader, Writer
+from bridge.errors import (
+    CorruptMedia,
+    LimitExceeded,
+    MissingCodec,
+    TruncatedMedia,
+    UnsupportedPixels,
+)
+from bridge.magick import argv
+from bridge.magick.identify import identify
+from bridge.magick.pictures import PICTURES, Picture
+from bridge.media.pixels import for_array
+from bridge.media.pnm import PnmFraming, pam_header
+from bridge.media.sniff import PictureHead, picture_head
+from bridge.process.child import Child
+from bridge.process.pipes import FrameSource
+from bridge.process.tools import install_hint, toolbox
+
+if TYPE_CHECKING:
+    from bridge.core.request import Request
+    from bridge.media.framing import FrameHead
+
+__all__ = ["PictureFormat", "PictureReader", "PictureWriter", "picture_formats"]
+
+
+class PictureReader(Reader):
+    """Reads pictures through ImageMagick, with the channels and the depth that the file has.
+
+    Gray pictures come as ``(height, width)``, others as ``(height, width, channels)``; palettes as RGB or
+    RGBA; up to 8 bits as uint8, more as uint16 at full scale. The frames of an animation are composed as
+    a viewer shows them.
+    """
+
+    _format: PictureFormat
+
+    def _open(self, **kwargs: Any) -> None:
+        super()._open(**kwargs)
+        self._tool = toolbox().find("magick")
+        self._picture = self._format.picture
+        self._source: FrameSource[FrameHead] | None = None
+        self._position = 0
+        self._head = self._describe()
+
+    def _describe(self) -> PictureHead:
+        head = picture_head(self.request.kind or "", self.request.read_at)
+        if head is None:
+            head = identify(self.request, self._tool, self._picture.coder)
+        most = self.request.limits.pixels
+        if head.width * head.height > most:
+            message = (
+                f"{self.request.name} has {head.width}x{head.height} pixels, more than the limit "
+                f"pixels={most} allows; raise it with limits=bridge.Limits(pixels=...)"
+            )
+            raise LimitExceeded(message)
+        return head
+
+    def _length(self) -> float:
+        return self._head.frames
+
+    def _data(self, index: int, **kwargs: Any) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
+        if kwargs:
+            self._format._unknown(kwargs)
+        if index >= self._head.frames:
+            return None
+        source = self._source
+        if source is None or index < self._position:
+            source = self._start(index)
+        try:
+            for _ in range(index - self._position + 1):
+                frame = self._read(source)
+                self._position += 1
+        except BaseException:
+            self._stop()
+            raise
+        if self._position == self._head.frames:
+            self._end(source)
+        return frame, {"index": index}
+
+    def _start(self, index: int) -> FrameSource[FrameHead]:
+        """Start a child that sends the pictures from the first on: up to `index`, or all when iterating."""
+        self._stop()
+        only = self._head.frames > 1 and self._position == 0 and self.request.mode in "iv"
+        arguments = argv.read(
+            self._tool.path,
+            self._tool.release,
+            self._picture.coder,
+            channels=_SENT[min(self._head.channels, 4)],
+            depth=self._head.depth,
+            frames=f"[0-{index}]" if only and index else "[0]" if only or self._head.frames == 1 else "",
+            compose=self._picture.animated and self._head.frames > 1,
+            cmyk=self._head.cmyk,
+        )
+        with self.request.input() as descriptor:
+            child = Child(arguments, subject=self.request.name, stdin=descriptor)
+        still = self.request.limits.still
+        self._position = 0
+        self._source = FrameSource(child, PnmFraming(), first=still, stall=still)
+        return self._source
+
+    def _read(self, source: FrameSource[FrameHead]) -> np.ndarray[Any, Any]:
+        try:
+            head = source.head()
+            if head is None:
+                raise self._failure(source)
+            shape = (head.height, head.width) + ((head.channels,) if head.channels != 1 else ())
+            frame = np.empty(shape, np.uint8 if (head.maxval or 0) < 256 else ">u2")
+            source.fill(head, memoryview(frame).cast("B"))
+        except TruncatedMedia:
+            raise self._failure(source) from None
+        if self._head.channels == 2:
+            frame = frame[..., ::3].copy()
+        return frame if frame.dtype == np.uint8 else frame.astype(np.uint16)
+
+    def _failure(self, source: FrameSource[FrameHead]) -> Exception:
+        source.child.wait(self.request.limits.still)
+        got = source.frames
+        return source.child.failure(TruncatedMedia if got else CorruptMedia, got=got)
+
+    def _end(self, source: FrameSource[FrameHead]) -> None:
+        """Judge the end: the last picture is here, the program must say that all went well."""
+        self._source = None
+        ended = source.child.wait(self.request.limits.still)
+        if not ended.ok:
+            raise source.child.failure(CorruptMedia, got=source.frames)
+
+    def _stop(self) -> None:
+        if self._source is not None:
+            self._source.child.abort()
+            self._source = None
+
+    def _close(self) -> None:
+        with contextlib.suppress(AttributeError):  # `_open` may have failed before it came so far
+            self._stop()
+
+    def _meta(self, index: int | None) -> dict[str, Any]:
+        head = self._head
+        facts = {
+            "plugin": "magick",
+            "format": self._format.name,
+            "size": (head.width, head.height),
+            "channels": head.channels,
+            "depth": head.depth,
+            "nframes": head.frames,
+        }
+        return facts if index is None else {"index": index}
+
+
+class PictureWriter(Writer):
+    """Writes one picture through ImageMagick, at the array's own depth.
+
+    Parameters
+    ----------
+    quality : int
+        1 to 100, for formats that lose something (JPEG and WebP: 75 by default).
+    """
+
+    _format: PictureFormat
+
+    def _open(self, *, quality: int | None = None, **kwargs: Any) -> None:
+        super()._open(**kwargs)
+        self._tool = toolbox().find("magick")
+        self._picture = self._format.picture
+        self._quality = self._picture.quality if quality is None else quality
+        if quality is not None and not (self._picture.quality and 1 <= quality <= 100):
+            message = f"{self._format.name} takes no quality={quality!r}" + (
+                ": it is a number from 1 to 100" if self._picture.quality else ", it is lossless"
+            )
+            raise ValueError(message)
+        if self._picture.coder.upper() not in toolbox().abilities("magick").muxers:
+            message = f"{self.request.name}: {self._tool} cannot write {self._format.name}"
+            raise MissingCodec(message)
+
+    def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
+        del meta
+        if self._count:
+            message = f"{self.request.name}: {self._format.name} holds one picture; write a film, a GIF or a TIFF"
+            raise UnsupportedPixels(message)
+        self._check(image)
+        part = os.open(self.request.part(), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            arguments = argv.write(self._tool.path, self._picture.coder, self._options(image))
+            child = Child(arguments, subject=self.request.name, feed=True, stdout=part)
+        finally:
+            os.close(part)
+        self._child = child
+        stall = self.request.limits.stall
+        pixels = np.ascontiguousarray(image.astype(">u2", copy=False) if image.itemsize == 2 else image)
+        child.write(memoryview(pam_header(image)), stall)
+        child.write(memoryview(pixels).cast("B"), stall)
+        child.end_input()
+
+    def _check(self, image: np.ndarray[Any, Any]) -> None:
+        pixels = for_array(image)
+        holds = (pixels.channels, pixels.depth)
+        if holds not in self._picture.written:
+            able = ", ".join(row.name for row in PICTURES if holds in row.written) or "TIFF or NPY"
+            message = (
+                f"{self.request.name}: {self._format.name} cannot hold {pixels.channels} channel(s) of "
+                f"{image.dtype}; formats that can: {able}"
+            )
+            raise UnsupportedPixels(message)
+
+    def _options(self, image: np.ndarray[Any, Any]) -> list[str]:
+        options = [option.format(quality=self._quality) for option in self._picture.options]
+        if self._picture.coder == "png":
+            options += _png_options(for_array(image).channels, image.itemsize * 8)
+        return options
+
+    def _finish(self) -> None:
+        if not self._child.wait(self.request.limits.still).ok:
+            raise self._child.failure()
+        if not self.request.part().stat().st_size:
+            message = f"{self.request.name}: {self._tool} wrote nothing"
+            raise TruncatedMedia(message, command=self._child.argv, exit=self._child.exit)
+
+    def _abort(self) -> None:
+        with contextlib.suppress(AttributeError):  # `_append` may not have come so far
+            self._child.abort()
+
+
+_SENT = {1: 1, 2: 4, 3: 3, 4: 4}  # channels wanted -> channels sent: gray and alpha travel as RGBA
+_PNG_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+
+
+def _png_options(channels: int, depth: int) -> list[str]:
+    """Fix the colour type and depth, which ImageMagick else chooses by the values; leave out the clock."""
+    return [
+        "-define", f"png:color-type={_PNG_COLOUR_TYPES[channels]}",
+        "-define", f"png:bit-depth={depth}",
+        "-define", "png:exclude-chunks=date,time,bkgd,gama,chrm",
+    ]  # fmt: skip
+
+
+class PictureFormat(Format):
+    """Still pictures through ImageMagick."""
+
+    modes = "iI"
+    reader = PictureReader
+
+    def __init__(self, picture: Picture) -> None:
+        self.picture = picture
+        self.name = picture.name
+        self.description = picture.description
+        self.extensions = picture.extensions
+        if picture.written:
+            self.writer = PictureWriter  # type: ignore[misc]
+
+    def can_read(self, request: Request) -> bool:
+        """Take content of our kind, or, for formats without a signature, content of no kind by its name."""
+        if self.picture.kinds:
+            return request.kind in self.picture.kinds
+        return request.kind in (None, "pnm") and request.extension in self.extensions
+
+    def missing(self, *, writing: bool = False) -> str:
+        """Tell what this machine lacks for it; empty if it works here."""
+        if toolbox().get("magick") is None:
+            return f"ImageMagick is not installed: {install_hint('magick')}"
+        abilities = toolbox().abilities("magick")
+        if self.picture.coder.upper() in (abilities.muxers if writing else abilities.demuxers):
+            return ""
+        return f"this ImageMagick cannot {'write' if writing else 'read'} {self.name}"
+
+
+def picture_formats() -> list[Format]:
+    """Give one Format for each picture format."""
+    return [PictureFormat(picture) for picture in PICTURES]

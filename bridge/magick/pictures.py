@@ -1,0 +1,93 @@
+"""Which still formats ImageMagick serves, and what each can hold. Tables, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["PICTURES", "Picture"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One still format.
+
+    Attributes
+    ----------
+    coder : str
+        ImageMagick's name of it.
+    kinds : tuple of str
+        What `bridge.media.sniff` calls its content; empty for formats without a signature, which are
+        told by their extension.
+    written : frozenset
+        The (channels, bits) that it holds without loss of either; empty if it is only read.
+    animated : bool
+        Several pictures are frames of an animation.
+    options : dict
+        Arguments for writing, by (channels, bits), with ``{quality}`` filled in.
+    quality : int or None
+        Default of the keyword `quality`, where there is one.
+    """
+
+    name: str
+    coder: str
+    description: str
+    extensions: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
+    written: frozenset[tuple[int, int]] = frozenset()
+    animated: bool = False
+    options: tuple[str, ...] = ()
+    quality: int | None = None
+
+
+_GRAY_RGB = frozenset({(1, 8), (3, 8)})
+_ALL_8 = frozenset({(1, 8), (2, 8), (3, 8), (4, 8)})
+_ALL_16 = frozenset({(1, 16), (2, 16), (3, 16), (4, 16)})
+
+PICTURES: tuple[Picture, ...] = (
+    Picture(
+        name="PNG", coder="png", description="Portable Network Graphics", extensions=(".png",), kinds=("png",),
+        written=_ALL_8 | _ALL_16,
+    ),
+    Picture(
+        name="JPEG", coder="jpeg", description="Joint Photographic Experts Group", kinds=("jpeg",),
+        extensions=(".jpg", ".jpeg", ".jpe", ".jfif"), written=_GRAY_RGB, quality=75,
+        options=("-quality", "{quality}"),
+    ),
+    Picture(
+        name="GIF", coder="gif", description="Graphics Interchange Format", extensions=(".gif",), kinds=("gif",),
+        animated=True,
+    ),
+    Picture(
+        name="BMP", coder="bmp", description="Windows bitmap", extensions=(".bmp", ".dib"), kinds=("bmp",),
+        written=_GRAY_RGB | {(4, 8)},
+    ),
+    Picture(
+        name="WEBP", coder="webp", description="WebP", extensions=(".webp",), kinds=("webp",),
+        written=frozenset({(3, 8), (4, 8)}), animated=True, quality=75, options=("-quality", "{quality}"),
+    ),
+    Picture(  # what tifffile leaves: LZW, JPEG and fax compression
+        name="TIFF-MAGICK", coder="tiff", description="Tagged Image File Format", kinds=("tiff",),
+        extensions=(".tif", ".tiff"),
+    ),
+    Picture(
+        name="PNM", coder="pnm", description="portable anymap", kinds=("pnm",),
+        extensions=(".ppm", ".pgm", ".pbm", ".pnm"), written=_GRAY_RGB | {(1, 16), (3, 16)},
+    ),
+    Picture(
+        name="PAM", coder="pam", description="portable arbitrary map", extensions=(".pam",),
+        written=_ALL_8 | _ALL_16,
+    ),
+    Picture(
+        name="TGA", coder="tga", description="Truevision Targa", extensions=(".tga",),
+        written=frozenset({(3, 8), (4, 8)}),
+    ),
+    Picture(name="PCX", coder="pcx", description="PC Paintbrush", extensions=(".pcx",), written=frozenset({(3, 8)})),
+    Picture(name="ICO", coder="ico", description="Windows icon", extensions=(".ico",), kinds=("ico",)),
+    Picture(name="PSD", coder="psd", description="Photoshop document", extensions=(".psd",), kinds=("psd",)),
+    Picture(
+        name="JP2", coder="jp2", description="JPEG 2000", extensions=(".jp2",), kinds=("jp2",),
+    ),
+    Picture(name="HEIC", coder="heic", description="High Efficiency Image", extensions=(".heic", ".heif"), kinds=("heic",)),
+    Picture(name="AVIF", coder="avif", description="AV1 Image", extensions=(".avif",), kinds=("avif",)),
+    Picture(name="DPX", coder="dpx", description="Digital Picture Exchange", extensions=(".dpx",), kinds=("dpx",)),
+)  # fmt: skip

@@ -1,0 +1,162 @@
+"""MediaInfo: what a probe found, and from where. Values only; `bridge.ffmpeg.probe` and others fill them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from typing import Any
+
+__all__ = ["AudioStream", "ImagePage", "MediaInfo", "OtherStream", "VideoStream"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoStream:
+    """One stream of moving pictures.
+
+    Attributes
+    ----------
+    index : int
+        Position among all streams of the file.
+    codec : str
+        FFmpeg's name of the codec, e.g. ``"h264"``.
+    width, height : int
+        Pixels as coded, before rotation.
+    pixel_format : str or None
+        FFmpeg's name, e.g. ``"yuv420p"``.
+    fps : fractions.Fraction or None
+        Average frames per second.
+    time_base : fractions.Fraction or None
+        Seconds per unit of a time stamp.
+    start, duration : float or None
+        Seconds.
+    frames : int or None
+        As the *header* says; not counted.
+    rotation : int
+        Degrees, counter-clockwise, that a viewer turns the picture by.
+    sample_aspect_ratio : fractions.Fraction or None
+        Width of a pixel over its height.
+    color_range, color_space, color_primaries, color_transfer : str or None
+        As declared by the stream, in FFmpeg's words.
+    attached_picture : bool
+        A cover picture, not the film.
+    tags : dict
+        The stream's own metadata.
+    """
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    pixel_format: str | None = None
+    fps: Fraction | None = None
+    time_base: Fraction | None = None
+    start: float | None = None
+    duration: float | None = None
+    frames: int | None = None
+    bit_rate: int | None = None
+    rotation: int = 0
+    sample_aspect_ratio: Fraction | None = None
+    color_range: str | None = None
+    color_space: str | None = None
+    color_primaries: str | None = None
+    color_transfer: str | None = None
+    attached_picture: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioStream:
+    """One stream of sound; `sample_rate` in Hz, times in seconds."""
+
+    index: int
+    codec: str
+    sample_rate: int | None = None
+    channels: int | None = None
+    channel_layout: str | None = None
+    start: float | None = None
+    duration: float | None = None
+    bit_rate: int | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherStream:
+    """A stream of subtitles, data or attachments."""
+
+    index: int
+    kind: str
+    codec: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePage:
+    """One still picture, page or array in a file: its shape and dtype as a reader would give them."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaInfo:
+    """What a file holds.
+
+    Attributes
+    ----------
+    uri : str
+        The user's name of it.
+    format : str
+        FFmpeg's demuxer name for film, the Format's name otherwise.
+    size : int or None
+        Bytes.
+    start, duration : float or None
+        Seconds.
+    streams : tuple
+        Of `VideoStream`, `AudioStream` and `OtherStream`, as in the file.
+    pages : tuple of ImagePage
+        For stills and arrays.
+    tags : dict
+        The file's own metadata.
+    source : str
+        Who said so: a program and its version, or ``"header"``.
+    """
+
+    uri: str
+    format: str
+    size: int | None = None
+    start: float | None = None
+    duration: float | None = None
+    bit_rate: int | None = None
+    streams: tuple[VideoStream | AudioStream | OtherStream, ...] = ()
+    pages: tuple[ImagePage, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def video(self) -> VideoStream | None:
+        """The film: the first video stream that is no cover picture (or that, if there is nothing else)."""
+        streams = [stream for stream in self.streams if isinstance(stream, VideoStream)]
+        return min(streams, key=lambda stream: stream.attached_picture, default=None)
+
+    @property
+    def audio(self) -> AudioStream | None:
+        """The first audio stream."""
+        return next((stream for stream in self.streams if isinstance(stream, AudioStream)), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values that `json` takes; rationals as ``"30000/1001"``."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        kinds = {VideoStream: "video", AudioStream: "audio"}
+        for row, stream in zip(plain["streams"], self.streams, strict=True):
+            row.setdefault("kind", kinds.get(type(stream), "other"))
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

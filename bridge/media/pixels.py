@@ -1,0 +1,249 @@
+"""PixelFormat: the one table of how pixels lie in memory, under FFmpeg's names. Knows no program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bridge.errors import UnsupportedPixels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "pixel_format"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """One plane of a frame: how far it is subsampled, and how many samples a position has."""
+
+    channels: int = 1
+    shift_x: int = 0
+    shift_y: int = 0
+
+    def shape(self, width: int, height: int) -> tuple[int, ...]:
+        """Give the numpy shape of this plane; odd sizes round up, as FFmpeg does."""
+        size = (-(-height >> self.shift_y), -(-width >> self.shift_x))
+        return size if self.channels == 1 else (*size, self.channels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelFormat:
+    """How the pixels of one frame lie in memory.
+
+    Attributes
+    ----------
+    name : str
+        FFmpeg's name, e.g. ``"rgb24"``.
+    dtype : numpy.dtype
+        The type of one sample, native byte order on little-endian machines.
+    planes : tuple of Plane
+        In the order in which ``-f rawvideo`` writes them.
+    depth : int
+        Bits of a sample that carry the value.
+    order : tuple of int
+        For packed or planar RGB: where the array's channels R, G, B, A are found in memory.
+        Empty for formats that are not turned into an ``(h, w, channels)`` array.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    planes: tuple[Plane, ...]
+    depth: int
+    order: tuple[int, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Count the channels of the array that `view` gives."""
+        return sum(plane.channels for plane in self.planes)
+
+    @property
+    def packed(self) -> bool:
+        """Tell whether the samples of a pixel lie side by side."""
+        return len(self.planes) == 1
+
+    @property
+    def subsampled(self) -> bool:
+        """Tell whether any plane is smaller than the frame."""
+        return any(plane.shift_x or plane.shift_y for plane in self.planes)
+
+    def nbytes(self, width: int, height: int) -> int:
+        """Count the bytes of one whole frame."""
+        samples = (plane.shape(width, height) for plane in self.planes)
+        return sum(int(np.prod(shape, dtype=np.int64)) for shape in samples) * self.dtype.itemsize
+
+    def empty(self, width: int, height: int) -> np.ndarray[Any, Any]:
+        """Allocate the memory of one frame as a contiguous array that a pipe can be read into.
+
+        Packed and full-size planar formats are shaped as they lie in memory; subsampled ones are one
+        ``(rows, width)`` block as imageio and OpenCV give yuv420p where that is possible, else flat.
+        """
+        if self.packed:
+            return np.empty(self.planes[0].shape(width, height), self.dtype)
+        if not self.subsampled:
+            return np.empty((len(self.planes), height, width), self.dtype)
+        samples = self.nbytes(width, height) // self.dtype.itemsize
+        shape = (samples // width, width) if samples % width == 0 else (samples,)
+        return np.empty(shape, self.dtype)
+
+    def view(self, frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Give the frame as the user sees it: ``(h, w)`` or ``(h, w, channels)``, R before G before B.
+
+        No pixel is copied. Subsampled formats are given as `empty` made them.
+        """
+        if self.subsampled or frame.ndim == 2 or not self.order:
+            return frame
+        if self.packed:
+            return frame if self.order == tuple(range(self.channels)) else frame[..., list(self.order)]
+        return np.stack([frame[plane] for plane in self.order], axis=-1)
+
+    def memory(self, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Give the image as this format lies in memory: C-contiguous, of our dtype; copies only if it must."""
+        if self.order and not self.packed:
+            image = np.stack([image[..., self.order.index(plane)] for plane in range(self.channels)])
+        elif self.order and self.order != tuple(range(self.channels)):
+            image = image[..., [self.order.index(channel) for channel in range(self.channels)]]
+        return np.ascontiguousarray(image, self.dtype)
+
+
+def _packed(name: str, dtype: str, depth: int, order: tuple[int, ...] = ()) -> PixelFormat:
+    channels = max(1, len(order))
+    return PixelFormat(
+        name=name, dtype=np.dtype(dtype), planes=(Plane(channels=channels),), depth=depth, order=order
+    )
+
+
+def _planar(name: str, dtype: str, depth: int, order: tuple[int, ...]) -> PixelFormat:
+    planes = tuple(Plane() for _ in order)
+    return PixelFormat(name=name, dtype=np.dtype(dtype), planes=planes, depth=depth, order=order)
+
+
+def _yuv(name: str, dtype: str, depth: int, shift: tuple[int, int]) -> PixelFormat:
+    chroma = Plane(shift_x=shift[0], shift_y=shift[1])
+    return PixelFormat(name=name, dtype=np.dtype(dtype), planes=(Plane(), chroma, chroma), depth=depth)
+
+
+def _semi(name: str, dtype: str, depth: int) -> PixelFormat:
+    chroma = Plane(channels=2, shift_x=1, shift_y=1)
+    return PixelFormat(name=name, dtype=np.dtype(dtype), planes=(Plane(), chroma), depth=depth)
+
+
+def _table(rows: Iterable[PixelFormat]) -> dict[str, PixelFormat]:
+    return {row.name: row for row in rows}
+
+
+_RGB, _RGBA, _BGR, _BGRA = (0, 1, 2), (0, 1, 2, 3), (2, 1, 0), (2, 1, 0, 3)
+_GBR, _GBRA = (2, 0, 1), (2, 0, 1, 3)
+_420, _422, _444 = (1, 1), (1, 0), (0, 0)
+
+PIXEL_FORMATS: dict[str, PixelFormat] = _table((
+    _packed("gray", "u1", 8),
+    _packed("gray10le", "<u2", 10),
+    _packed("gray12le", "<u2", 12),
+    _packed("gray16le", "<u2", 16),
+    _packed("grayf32le", "<f4", 32),
+    _packed("ya8", "u1", 8, (0, 1)),
+    _packed("ya16le", "<u2", 16, (0, 1)),
+    _packed("rgb24", "u1", 8, _RGB),
+    _packed("bgr24", "u1", 8, _BGR),
+    _packed("rgba", "u1", 8, _RGBA),
+    _packed("bgra", "u1", 8, _BGRA),
+    _packed("rgb48le", "<u2", 16, _RGB),
+    _packed("rgba64le", "<u2", 16, _RGBA),
+    _planar("gbrp", "u1", 8, _GBR),
+    _planar("gbrp10le", "<u2", 10, _GBR),
+    _planar("gbrp12le", "<u2", 12, _GBR),
+    _planar("gbrp16le", "<u2", 16, _GBR),
+    _planar("gbrap", "u1", 8, _GBRA),
+    _planar("gbrap16le", "<u2", 16, _GBRA),
+    _planar("gbrpf32le", "<f4", 32, _GBR),
+    _planar("gbrapf32le", "<f4", 32, _GBRA),
+    _yuv("yuv420p", "u1", 8, _420),
+    _yuv("yuv422p", "u1", 8, _422),
+    _yuv("yuv444p", "u1", 8, _444),
+    _yuv("yuv420p10le", "<u2", 10, _420),
+    _yuv("yuv422p10le", "<u2", 10, _422),
+    _yuv("yuv444p10le", "<u2", 10, _444),
+    _yuv("yuv420p12le", "<u2", 12, _420),
+    _yuv("yuv422p12le", "<u2", 12, _422),
+    _yuv("yuv444p12le", "<u2", 12, _444),
+    _semi("nv12", "u1", 8),
+    _semi("p010le", "<u2", 16),
+))
+
+# The names that people type for the native byte order; FFmpeg takes both on little-endian machines.
+_ALIASES = {
+    short: f"{short}le"
+    for short in (
+        "gray10", "gray12", "gray16", "grayf32", "ya16", "rgb48", "rgba64", "gbrp10", "gbrp12", "gbrp16",
+        "gbrap16", "gbrpf32", "gbrapf32", "yuv420p10", "yuv422p10", "yuv444p10", "yuv420p12",
+        "yuv422p12", "yuv444p12", "p010",
+    )
+} | {"rgb": "rgb24", "gray8": "gray"}  # fmt: skip
+
+
+def pixel_format(name: str) -> PixelFormat:
+    """Look a format up by FFmpeg's name.
+
+    Raises
+    ------
+    UnsupportedPixels
+        For a name that the table does not hold.
+
+    Examples
+    --------
+    >>> pixel_format("rgb48").nbytes(4, 2)
+    48
+    """
+    found = PIXEL_FORMATS.get(_ALIASES.get(name, name))
+    if found is None:
+        known = ", ".join(sorted(PIXEL_FORMATS))
+        message = f"unknown pixel format {name!r}; known are: {known}"
+        raise UnsupportedPixels(message)
+    return found
+
+
+# What an array says by its own dtype and number of channels: dtype, channels -> format.
+_FOR_ARRAY = {
+    ("uint8", 1): "gray",
+    ("uint8", 2): "ya8",
+    ("uint8", 3): "rgb24",
+    ("uint8", 4): "rgba",
+    ("uint16", 1): "gray16le",
+    ("uint16", 2): "ya16le",
+    ("uint16", 3): "rgb48le",
+    ("uint16", 4): "rgba64le",
+    ("float32", 1): "grayf32le",
+    ("float32", 3): "gbrpf32le",
+    ("float32", 4): "gbrapf32le",
+}
+
+
+def for_array(image: np.ndarray[Any, Any]) -> PixelFormat:
+    """Tell the pixel format that holds this picture as it is; the dtype decides, never the values.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        ``(h, w)`` or ``(h, w, channels)`` with 1 to 4 channels; uint8, uint16 or float32.
+
+    Raises
+    ------
+    UnsupportedPixels
+        For any other shape or dtype; the message says what would be taken.
+    """
+    if image.ndim not in (2, 3) or 0 in image.shape:
+        message = f"a picture is (height, width) or (height, width, channels) and not empty, this array is {image.shape}"
+        raise UnsupportedPixels(message)
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    name = _FOR_ARRAY.get((image.dtype.name, channels))
+    if name is None:
+        message = (
+            f"no pixel format holds {channels} channel(s) of {image.dtype.name}: give uint8 or uint16 with "
+            "1 to 4 channels, or float32 with 1, 3 or 4 (convert floats and other integers yourself, "
+            "so that nothing is scaled behind your back)"
+        )
+        raise UnsupportedPixels(message)
+    return PIXEL_FORMATS[name]

@@ -1,0 +1,320 @@
+"""First bytes -> kind of media; headers of common pictures -> size, depth, frames. No program, no file.
+
+What is needed is asked of a `ReadAt`, a function that gives bytes at an offset, so that a header far into
+a file costs no more than itself.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridge.errors import CorruptMedia
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    ReadAt = Callable[[int, int], bytes]
+
+__all__ = ["HEAD", "PictureHead", "picture_head", "sniff"]
+
+HEAD = 4096  # bytes that `sniff` wants to see
+
+_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", "png"),
+    (0, b"\xff\xd8\xff", "jpeg"),
+    (0, b"GIF87a", "gif"),
+    (0, b"GIF89a", "gif"),
+    (0, b"BM", "bmp"),
+    (0, b"II*\0", "tiff"),
+    (0, b"MM\0*", "tiff"),
+    (0, b"II+\0", "tiff"),
+    (0, b"MM\0+", "tiff"),
+    (0, b"\x93NUMPY", "npy"),
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"PK\x05\x06", "zip"),
+    (0, b"\x1aE\xdf\xa3", "matroska"),
+    (0, b"FLV\x01", "flv"),
+    (0, b"OggS", "ogg"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "asf"),
+    (0, b"YUV4MPEG2 ", "y4m"),
+    (0, b"\0\0\x01\xba", "mpegps"),
+    (0, b"\0\0\x01\xb3", "mpegvideo"),
+    (0, b"nut/multimedia container\0", "nut"),
+    (0, b"8BPS", "psd"),
+    (0, b"v/1\x01", "exr"),
+    (0, b"#?RADIANCE", "hdr"),
+    (0, b"#?RGBE", "hdr"),
+    (0, b"\0\0\x01\0", "ico"),
+    (0, b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
+    (0, b"\xffO\xffQ", "j2k"),
+    (0, b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
+    (0, b"\xff\x0a", "jxl"),
+    (0, b"SDPX", "dpx"),
+    (0, b"XPDS", "dpx"),
+    (0, b"SIMPLE  =", "fits"),
+    (128, b"DICM", "dicom"),
+    (0, b"\x06\x0e+4\x02\x05\x01\x01\r\x01\x02", "mxf"),
+    (0, b"%PDF-", "pdf"),
+    (0, b"%!PS", "postscript"),
+    (0, b"\xc5\xd0\xd3\xc6", "postscript"),
+)
+
+_BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"mif1": "heic", b"msf1": "heic",
+           b"heim": "heic", b"heis": "heic", b"hevc": "heic", b"hevx": "heic", b"crx ": "raw"}  # fmt: skip
+_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"moof")
+_RIFF = {b"AVI ": "avi", b"WEBP": "webp", b"WAVE": "wav"}
+_TS_PACKET = 188
+
+
+def sniff(head: bytes) -> str | None:
+    """Tell what kind of media begins with these bytes.
+
+    Parameters
+    ----------
+    head : bytes
+        The first `HEAD` bytes of the content, or all of it if there are fewer.
+
+    Returns
+    -------
+    str or None
+        A short name (``"png"``, ``"mp4"``, ``"matroska"``, …); None if nothing is recognised.
+
+    Examples
+    --------
+    >>> sniff(b"GIF89a" + bytes(20))
+    'gif'
+    """
+    for offset, magic, kind in _MAGIC:
+        if head.startswith(magic, offset):
+            return "apng" if kind == "png" and _is_apng(head) else kind
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12], "mp4")
+    if head[4:8] in _ATOMS:
+        return "mp4"
+    if head[:4] == b"RIFF":
+        return _RIFF.get(head[8:12])
+    return _less_certain(head)
+
+
+def _is_apng(head: bytes) -> bool:
+    """An animated PNG says so before its pixels."""
+    control, pixels = head.find(b"acTL"), head.find(b"IDAT")
+    return control > 0 and (pixels < 0 or control < pixels)
+
+
+def _less_certain(head: bytes) -> str | None:
+    """Recognise what has a weak signature or none at a fixed place."""
+    if head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3] in (b" ", b"\n", b"\r", b"\t"):
+        return "pnm"
+    for start in (0, 4):  # plain, or with the four-byte time stamp of Blu-ray in front
+        step = _TS_PACKET + start
+        syncs = [head[at : at + 1] for at in range(start, len(head), step)]
+        if len(syncs) > 2 and set(syncs) == {b"G"}:
+            return "mpegts"
+    if head.startswith((b"\0\0\0\x01", b"\0\0\x01")) and len(head) > 5:
+        return _elementary(head)
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1024].lower()
+    if text.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in head.lower():
+        return "svg"
+    return None
+
+
+def _elementary(head: bytes) -> str | None:
+    """Tell a raw H.264 from a raw HEVC stream by its first unit: parameter sets come first."""
+    unit = head[head.index(b"\x01") + 1]
+    if unit & 0x80:
+        return None
+    if unit & 0x1F in (7, 9):
+        return "h264"
+    return "hevc" if unit >> 1 & 0x3F in (32, 33, 35) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureHead:
+    """What the header of a picture says.
+
+    Attributes
+    ----------
+    width, height : int
+        Pixels, before any orientation is applied.
+    channels : int
+        Of the array that a reader should give: 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA.
+    depth : int
+        Bits of a sample: 8 (also for fewer) or 16.
+    frames : int
+        How many pictures follow each other in the file.
+    cmyk : bool
+        The four channels are inks, not RGBA.
+    """
+
+    width: int
+    height: int
+    channels: int
+    depth: int = 8
+    frames: int = 1
+    cmyk: bool = False
+
+
+def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
+    """Read the header of a PNG, JPEG, GIF, BMP or WebP.
+
+    Parameters
+    ----------
+    kind : str
+        As `sniff` gives it.
+    read_at : callable
+        ``read_at(offset, count)`` gives up to `count` bytes.
+
+    Returns
+    -------
+    PictureHead or None
+        None for kinds that are not read here.
+
+    Raises
+    ------
+    CorruptMedia
+        If the header ends early or contradicts itself.
+    """
+    reader = _READERS.get(kind)
+    if reader is None:
+        return None
+    try:
+        return reader(_Window(read_at))
+    except (struct.error, IndexError) as error:
+        message = f"the {kind.upper()} header is damaged or ends early"
+        raise CorruptMedia(message) from error
+
+
+class _Window:
+    """Small reads at rising offsets, served from pieces of 64 KiB."""
+
+    PIECE = 1 << 16
+
+    def __init__(self, read_at: ReadAt) -> None:
+        self._read_at = read_at
+        self._at = 0
+        self._piece = b""
+
+    def __call__(self, at: int, count: int) -> bytes:
+        if not self._at <= at <= at + count <= self._at + len(self._piece):
+            self._at, self._piece = at, self._read_at(at, max(count, self.PIECE))
+        return self._piece[at - self._at : at - self._at + count]
+
+    def number(self, form: str, at: int) -> int:
+        value: int = struct.unpack(form, self(at, struct.calcsize(form)))[0]
+        return value
+
+    def byte(self, at: int) -> int:
+        return self(at, 1)[0]
+
+
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+
+
+def _png(data: _Window) -> PictureHead:
+    width, height, depth, colour = struct.unpack(">IIBB", data(16, 10))
+    channels, frames, at = _PNG_CHANNELS[colour] if colour in _PNG_CHANNELS else 0, 1, 8
+    if not channels or not width or not height:
+        message = f"the PNG header says {width}x{height}, colour type {colour}"
+        raise CorruptMedia(message)
+    while (name := data(at + 4, 4)) not in (b"IDAT", b"IEND"):
+        if len(name) < 4:
+            message = "the PNG ends before its pixels"
+            raise CorruptMedia(message)
+        if name == b"tRNS" and channels in (1, 3):
+            channels += 1
+        if name == b"acTL":
+            frames = data.number(">I", at + 8)
+        at += 12 + data.number(">I", at)
+    return PictureHead(width=width, height=height, channels=channels, depth=16 if depth == 16 else 8, frames=frames)
+
+
+_SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+
+def _jpeg(data: _Window) -> PictureHead:
+    at = 2
+    while True:
+        marker = data.byte(at + 1)
+        if data.byte(at) != 0xFF:
+            message = "the JPEG has no frame header"
+            raise CorruptMedia(message)
+        if marker in _SOF:
+            break
+        at += 1 if marker == 0xFF else 2 if 0xD0 <= marker <= 0xD8 or marker == 1 else 2 + data.number(">H", at + 2)
+    depth, height, width, channels = struct.unpack(">BHHB", data(at + 4, 6))
+    return PictureHead(
+        width=width, height=height, channels=channels, depth=8 if depth == 8 else 16, cmyk=channels == 4
+    )
+
+
+def _gif(data: _Window) -> PictureHead:
+    width, height, flags = struct.unpack("<HHB", data(6, 5))
+    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    frames, transparent = 0, False
+    while (mark := data(at, 1)) in (b"!", b","):
+        if mark == b"!":
+            transparent |= data.byte(at + 1) == 0xF9 and bool(data.byte(at + 3) & 1)
+            at += 2
+        else:
+            local = data.byte(at + 9)
+            at += 11 + (3 << (local & 7) + 1 if local & 0x80 else 0)
+            frames += 1
+        while size := data(at, 1):
+            at += 1 + size[0]
+            if not size[0]:
+                break
+    return PictureHead(width=width, height=height, channels=4 if transparent else 3, frames=frames)
+
+
+def _bmp(data: _Window) -> PictureHead:
+    size = data.number("<I", 14)
+    if size == 12:
+        width, height, bits = data.number("<H", 18), data.number("<H", 20), data.number("<H", 24)
+        return PictureHead(width=width, height=height, channels=3 if bits > 1 else 1)
+    width, height, bits = data.number("<i", 18), abs(data.number("<i", 22)), data.number("<H", 28)
+    if bits <= 8:
+        colours = data.number("<I", 46) or 1 << bits
+        palette = data(14 + size, 4 * colours)
+        ramp = bits in (1, 8) and colours == 1 << bits
+        ramp = ramp and all(
+            palette[4 * i : 4 * i + 3] == bytes([i * 255 // (colours - 1)] * 3) for i in range(colours)
+        )
+        return PictureHead(width=width, height=height, channels=1 if ramp else 3)
+    alpha = bits == 32 and size >= 56 and data.number("<I", 66) != 0
+    return PictureHead(width=width, height=height, channels=4 if alpha else 3)
+
+
+def _webp(data: _Window) -> PictureHead:
+    form = data(12, 4)
+    if form == b"VP8 ":
+        width, height = data.number("<H", 26) & 0x3FFF, data.number("<H", 28) & 0x3FFF
+        return PictureHead(width=width, height=height, channels=3)
+    if form == b"VP8L":
+        bits = data.number("<I", 21)
+        channels = 4 if bits >> 28 & 1 else 3
+        return PictureHead(width=(bits & 0x3FFF) + 1, height=(bits >> 14 & 0x3FFF) + 1, channels=channels)
+    flags = data.byte(20)
+    width, height = (int.from_bytes(data(at, 3), "little") + 1 for at in (24, 27))
+    frames = _webp_frames(data) if flags & 2 else 1
+    return PictureHead(width=width, height=height, channels=4 if flags & 16 else 3, frames=frames)
+
+
+def _webp_frames(data: _Window) -> int:
+    at, frames = 12, 0
+    while len(name := data(at, 4)) == 4:
+        frames += name == b"ANMF"
+        at += 8 + (data.number("<I", at + 4) + 1 & ~1)
+    return frames
+
+
+_READERS: dict[str, Callable[[_Window], PictureHead]] = {
+    "png": _png,
+    "apng": _png,
+    "jpeg": _jpeg,
+    "gif": _gif,
+    "bmp": _bmp,
+    "webp": _webp,
+}

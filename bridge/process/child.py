@@ -1,0 +1,497 @@
+"""Child and run(): launch, deadline, stop, exit -> error. The one door to `subprocess`.
+
+No thread is needed to keep the error stream from filling up: every wait of ours, for data, for room or
+for the end, waits for the error stream as well and takes what it brings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import select
+import signal
+import subprocess
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridge.errors import BridgeError, Closed, LimitExceeded, ToolFailed, ToolMissing, ToolTimeout
+from bridge.process import isolation
+from bridge.process.pipes import Tail, pipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Child", "Exit", "Output", "run", "words"]
+
+_GRACE = 1.0  # seconds from one rung of the stop ladder to the next
+_REAP = 5.0  # seconds that SIGKILL may take, which is the kernel's time and not the program's
+_CHUNK = 1 << 16
+_LAST_WORDS = 2000
+_ADDRESS = re.compile(r"\[[\w#:,/ -]+ @ 0x[0-9a-f]+\] ?")
+
+_POLLIN = select.POLLIN | select.POLLHUP | select.POLLERR
+_POLLOUT = select.POLLOUT | select.POLLHUP | select.POLLERR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a child ended.
+
+    Attributes
+    ----------
+    code : int or None
+        Its exit status; None if a signal ended it.
+    signal : int or None
+        The signal that ended it.
+    seconds : float
+        How long it ran.
+    stderr : str
+        The first 16 KiB and the last 64 KiB of what it said.
+    stopped : str
+        Why *we* ended it, empty if we did not.
+    """
+
+    code: int | None
+    signal: int | None
+    seconds: float
+    stderr: str
+    stopped: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the status was 0, which alone proves little."""
+        return self.code == 0
+
+    def __str__(self) -> str:
+        """Say it in words: ``exit status 1``, ``signal 9 (SIGKILL)``."""
+        if self.signal is None:
+            return f"exit status {self.code}"
+        with contextlib.suppress(ValueError):
+            return f"signal {self.signal} ({signal.Signals(self.signal).name})"
+        return f"signal {self.signal}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What `run` brings home."""
+
+    stdout: bytes
+    exit: Exit
+
+
+class _Process:
+    """What must be cleaned up even when nobody holds the Child any more: descriptors and the process."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], stdin: int, stdout: int, stderr: int) -> None:
+        self.popen = popen
+        self.owner = os.getpid()
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.pidfd = -1
+        self._lock = threading.Lock()  # between a signal and the reaping, after which the id may be another's
+        with contextlib.suppress(AttributeError, OSError):  # Linux 5.3 and newer
+            self.pidfd = os.pidfd_open(popen.pid)
+
+    def shut(self, *names: str) -> None:
+        """Close these descriptors, once."""
+        for name in names:
+            descriptor = getattr(self, name)
+            if descriptor >= 0:
+                setattr(self, name, -1)
+                os.close(descriptor)
+
+    def signal_group(self, number: int) -> None:
+        """Signal the child and all that it started; only while it is unreaped, so the id is still its own."""
+        with self._lock:
+            if self.popen.returncode is None and self.owner == os.getpid():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.popen.pid, number)
+
+    def ended(self, seconds: float) -> bool:
+        """Wait for the end of the process without reaping it."""
+        if self.popen.returncode is not None:
+            return True
+        if self.pidfd >= 0:
+            poller = select.poll()
+            poller.register(self.pidfd, select.POLLIN)
+            return bool(poller.poll(max(0, seconds) * 1000))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(max(0, seconds))
+            return True
+        return False
+
+    def reap(self) -> None:
+        """Collect an ended process, after ending whatever of its group is left."""
+        self.signal_group(signal.SIGKILL)
+        with self._lock, contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(_REAP)
+        self.shut("pidfd")
+
+    def abort(self) -> None:
+        """End it at once. Called by `Child.abort`, by the garbage collector, and at interpreter exit."""
+        self.shut("stdin", "stdout", "stderr")
+        if self.owner != os.getpid():  # a fork of us: the child belongs to the original
+            self.popen.returncode = self.popen.returncode or 0
+            self.shut("pidfd")
+        elif self.popen.returncode is None:
+            self.signal_group(signal.SIGKILL)
+            self.ended(_REAP)
+            self.reap()
+
+
+class Child:
+    """One running program, in a session of its own, with no terminal and a clean environment.
+
+    A context manager; leaving it closes. `close` is polite, `abort` is at once, both may be called
+    again, from any thread. A Child that is dropped is aborted, and at interpreter exit all are.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The command line; the first is an absolute path.
+    subject : str
+        The user's name for what is being worked on; used in messages.
+    stdin : int or None
+        A descriptor to give as standard input. None gives an empty one; it is never inherited.
+    feed : bool
+        Make a pipe to standard input instead, for `write`.
+    stdout : int or None
+        A descriptor to give as standard output; None makes a pipe for `read_into`.
+    pass_fds : sequence of int
+        Further descriptors that the child keeps under the same numbers.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        subject: str,
+        stdin: int | None = None,
+        feed: bool = False,
+        stdout: int | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self.argv = tuple(argv)
+        self.subject = subject
+        self.exit: Exit | None = None
+        self._tail = Tail()
+        self._stopped = ""
+        self._lock = threading.RLock()
+        self._started = time.monotonic()
+        self._process = _launch(self.argv, stdin=stdin, feed=feed, stdout=stdout, pass_fds=pass_fds)
+        self._finalizer = weakref.finalize(self, self._process.abort)
+
+    def __repr__(self) -> str:
+        """Tell the program, the process id and the state."""
+        state = str(self.exit) if self.exit else "running"
+        return f"<Child {os.path.basename(self.argv[0])} pid {self.pid}: {state}>"  # noqa: PTH119
+
+    def __enter__(self) -> Child:
+        """Give the child itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close after success, abort after an exception."""
+        if exception[0] is None:
+            self.close()
+        else:
+            self.abort()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.popen.pid
+
+    def read_into(self, view: memoryview, seconds: float) -> int:
+        """Read what is there, at least one byte; 0 at the end of the stream.
+
+        Raises
+        ------
+        ToolTimeout
+            If nothing comes for `seconds`; the child is gone then.
+        """
+        with self._lock:
+            self._await(self._process.stdout, _POLLIN, seconds, "sent nothing")
+            return os.readv(self._process.stdout, [view])
+
+    def write(self, data: memoryview, seconds: float) -> None:
+        """Write all of it.
+
+        Raises
+        ------
+        ToolFailed
+            If the child has closed its input, with its last words.
+        ToolTimeout
+            If it takes nothing for `seconds`; it is gone then.
+        """
+        left = data.cast("B")
+        with self._lock:
+            while left:
+                self._await(self._process.stdin, _POLLOUT, seconds, "took nothing")
+                try:
+                    left = left[os.write(self._process.stdin, left) :]
+                except BlockingIOError:
+                    continue
+                except BrokenPipeError:
+                    self.wait(seconds)
+                    raise self.failure() from None
+
+    def end_input(self) -> None:
+        """Tell the child that there is no more to come."""
+        with self._lock:
+            self._process.shut("stdin")
+
+    def wait(self, seconds: float) -> Exit:
+        """Wait for the end, as long as it takes while the child shows life on its error stream.
+
+        Parameters
+        ----------
+        seconds : float
+            The longest silence.
+
+        Raises
+        ------
+        ToolTimeout
+            After that; the child is gone then.
+        """
+        with self._lock:
+            if self.exit is None and not self._end_seen(seconds, renew=True):
+                raise self._timeout(seconds, "did not end")
+            return self._ended()
+
+    def close(self) -> Exit:
+        """End it politely: close our ends, wait, SIGTERM, wait, SIGKILL; reap the whole group."""
+        with self._alone():
+            if self.exit is None:
+                self._process.shut("stdin", "stdout")
+                for number in (signal.SIGTERM, signal.SIGKILL):
+                    if self._end_seen(_GRACE):
+                        break
+                    self._stopped = self._stopped or "closed"
+                    self._process.signal_group(number)
+                self._end_seen(_REAP)
+            return self._ended()
+
+    def abort(self, why: str = "aborted") -> Exit:
+        """End it at once, and all that it started."""
+        self._stopped = self._stopped or why
+        self._process.signal_group(signal.SIGKILL)
+        with self._alone():
+            if self.exit is None:
+                self._process.ended(_REAP)
+            return self._ended()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock; where another thread waits inside a read or write, end that wait by SIGKILL."""
+        if not self._lock.acquire(blocking=False):
+            self._stopped = self._stopped or "closed by another thread"
+            self._process.signal_group(signal.SIGKILL)
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def failure(self, kind: type[BridgeError] = ToolFailed, *, got: int | None = None) -> BridgeError:
+        """Make the error that this child's end means: the one frontier between Exit and errors.
+
+        Parameters
+        ----------
+        kind : type
+            What a plain failure means to the caller (`CorruptMedia` to a reader, for instance). An end
+            by a signal is always `ToolFailed`.
+        got : int or None
+            Whole frames that had been delivered.
+        """
+        end = self._ended()
+        program = os.path.basename(self.argv[0])  # noqa: PTH119 - a string, not a path to work with
+        said = words(end.stderr)
+        if end.signal is not None:
+            kind = ToolFailed
+        message = f"{self.subject}: {program} ended with {end}"
+        message += f": {said}" if said else " and said nothing"
+        return kind(message, command=self.argv, exit=end, last_words=said, got=got)
+
+    def _await(self, descriptor: int, events: int, seconds: float, complaint: str) -> None:
+        """Wait until the descriptor is ready, or stop the child."""
+        if descriptor < 0:
+            message = f"{self.subject}: {self!r} is closed"
+            raise Closed(message)
+        if not self._ready(descriptor, events, seconds, renew=True):
+            raise self._timeout(seconds, complaint)
+
+    def _ready(self, descriptor: int, events: int, seconds: float, *, renew: bool) -> bool:
+        """Wait for a descriptor and drain the error stream meanwhile; with `renew`, each word there is life."""
+        process = self._process
+        poller = select.poll()
+        poller.register(descriptor, events)
+        if process.stderr >= 0:
+            poller.register(process.stderr, _POLLIN)
+        deadline = time.monotonic() + seconds
+        while True:
+            names = [name for name, _ in poller.poll(max(0.0, deadline - time.monotonic()) * 1000)]
+            if process.stderr in names:
+                if self._drain():
+                    poller.unregister(process.stderr)
+                    process.shut("stderr")
+                elif renew:
+                    deadline = time.monotonic() + seconds
+            if descriptor in names:
+                return True
+            if not names:
+                return False
+
+    def _end_seen(self, seconds: float, *, renew: bool = False) -> bool:
+        """Wait for the end of the process without reaping it."""
+        process = self._process
+        if process.pidfd >= 0:
+            return self._ready(process.pidfd, select.POLLIN, seconds, renew=renew)
+        deadline = time.monotonic() + seconds
+        while process.stderr >= 0:  # without pidfd the end of the error stream is the sign to go by
+            if not self._ready(process.stderr, _POLLIN, deadline - time.monotonic(), renew=False):
+                return False
+        return process.ended(deadline - time.monotonic())
+
+    def _drain(self) -> bool:
+        """Take what the error stream has; tell whether it has ended."""
+        data = os.read(self._process.stderr, _CHUNK)
+        self._tail.add(data)
+        return not data
+
+    def _drain_rest(self) -> None:
+        """Take what is left in the error stream of an ended child, without waiting for its grandchildren."""
+        process = self._process
+        while process.stderr >= 0 and select.select([process.stderr], [], [], 0)[0] and not self._drain():
+            pass
+        process.shut("stderr")
+
+    def _timeout(self, seconds: float, complaint: str) -> ToolTimeout:
+        end = self.abort(f"{complaint} for {seconds:g} s")
+        program = os.path.basename(self.argv[0])  # noqa: PTH119
+        message = f"{self.subject}: {program} {complaint} for {seconds:g} s and was stopped"
+        return ToolTimeout(message, command=self.argv, exit=end, last_words=words(end.stderr))
+
+    def _ended(self) -> Exit:
+        """Reap, close and remember how it ended; only once the process is known to have ended."""
+        with self._lock:
+            if self.exit is None:
+                self._drain_rest()
+                self._process.reap()
+                self._process.shut("stdin", "stdout")
+                self._finalizer.detach()
+                code = self._process.popen.returncode
+                self.exit = Exit(
+                    code=code if code is None or code >= 0 else None,
+                    signal=-code if code is not None and code < 0 else None,
+                    seconds=time.monotonic() - self._started,
+                    stderr=str(self._tail),
+                    stopped=self._stopped,
+                )
+            return self.exit
+
+
+def words(stderr: str) -> str:
+    """Give the last words of a program as one printable line of at most 2,000 characters.
+
+    Control characters, which a hostile file may carry into a message, come out escaped; the addresses
+    that FFmpeg prints in front of its messages (``[mov @ 0x55d0]``) are left out.
+    """
+    lines = (_ADDRESS.sub("", line).strip() for line in stderr[-4 * _LAST_WORDS :].splitlines())
+    said = list(dict.fromkeys(line for line in lines if line))
+    text = "; ".join(said[-6:])
+    printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable[-_LAST_WORDS:]
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    subject: str,
+    seconds: float,
+    stdin: int | None = None,
+    most: int = 1 << 28,
+    pass_fds: Sequence[int] = (),
+) -> Output:
+    """Run a program to its end and give all that it wrote.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The command line; the first is an absolute path.
+    subject : str
+        The user's name for what is being worked on.
+    seconds : float
+        The deadline for the whole of it.
+    stdin : int or None
+        A descriptor to give as standard input.
+    most : int
+        Bytes of output after which it is stopped.
+    pass_fds : sequence of int
+        Further descriptors that the child keeps under the same numbers.
+
+    Raises
+    ------
+    ToolTimeout, ToolMissing, LimitExceeded
+        A bad exit status is not raised: the caller knows what it means.
+    """
+    pieces: list[bytes] = []
+    view = memoryview(bytearray(_CHUNK))
+    total = 0
+    deadline = time.monotonic() + seconds
+    with Child(argv, subject=subject, stdin=stdin, pass_fds=pass_fds) as child:
+        while count := child.read_into(view, deadline - time.monotonic()):
+            pieces.append(bytes(view[:count]))
+            total += count
+            if total > most:
+                message = f"{subject}: {child!r} wrote more than {most} bytes"
+                raise LimitExceeded(message, command=child.argv)
+        ended = child.wait(max(0.0, deadline - time.monotonic()))
+    return Output(stdout=b"".join(pieces), exit=ended)
+
+
+def _launch(
+    argv: tuple[str, ...], *, stdin: int | None, feed: bool, stdout: int | None, pass_fds: Sequence[int]
+) -> _Process:
+    """Start a program; every descriptor is closed again if that fails half way."""
+    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+
+        def joint(mine: int) -> tuple[int, int]:
+            ends = pipe()
+            ours.callback(os.close, ends[mine])
+            theirs.callback(os.close, ends[1 - mine])
+            return ends[mine], ends[1 - mine]
+
+        in_ours, in_theirs = joint(1) if feed else (-1, stdin)
+        out_ours, out_theirs = joint(0) if stdout is None else (-1, stdout)
+        err_ours, err_theirs = joint(0)
+        if feed:
+            os.set_blocking(in_ours, False)
+        try:
+            popen = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL if in_theirs is None else in_theirs,
+                stdout=out_theirs,
+                stderr=err_theirs,
+                env=isolation.environment(),
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+        except OSError as error:
+            raise _not_started(argv, error) from error
+        ours.pop_all()
+        return _Process(popen, in_ours, out_ours, err_ours)
+
+
+def _not_started(argv: tuple[str, ...], error: OSError) -> BridgeError:
+    """Tell a program that is not there any more from a system that has no room for it."""
+    message = f"{argv[0]} could not be started: {error.strerror}"
+    if isinstance(error, FileNotFoundError | PermissionError) or error.errno == errno.ENOEXEC:
+        return ToolMissing(f"{message} (`framebridge doctor` tells what is found)", command=argv)
+    return ToolFailed(message, command=argv)

@@ -1,0 +1,1 @@
+"""Headless workers of framebridge. They come with a later part; see CHANGELOG."""
