@@ -40,7 +40,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Make the catalogue when it is first asked for, so that importing bridge starts and loads nothing."""
     if name == "formats":
-        from bridge.catalogue import formats  # noqa: PLC0415
+        from bridge.catalogue import formats
 
         globals()["formats"] = formats
         return formats

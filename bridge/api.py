@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bridge.core.array import Array, MemoryGuard
-from bridge.core.request import Request
-from bridge.errors import BridgeError, UnsupportedPixels
+from bridge.errors import UnsupportedPixels
 from bridge.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -54,7 +53,9 @@ def get_reader(
     ...     for frame in reader:
     ...         print(frame.shape, frame.meta["time"])
     """
-    from bridge.catalogue import reader_for  # noqa: PLC0415 - import bridge stays light
+    # Imported here, as in get_writer, so that `import bridge` costs next to nothing beside numpy.
+    from bridge.catalogue import reader_for
+    from bridge.core.request import Request
 
     request = Request(uri, mode, kwargs=kwargs, limits=limits)
     try:
@@ -90,7 +91,8 @@ def get_writer(
     UriNotFound, UriIsDirectory, ForbiddenUri, UnknownFormat, MissingCodec, ToolMissing
         See `bridge.errors`.
     """
-    from bridge.catalogue import writer_for  # noqa: PLC0415
+    from bridge.catalogue import writer_for
+    from bridge.core.request import Request
 
     request = Request(uri, mode, writing=True, kwargs=kwargs, limits=limits)
     try:
@@ -152,7 +154,7 @@ def imwrite(uri: Any, im: np.ndarray[Any, Any], format: str | None = None, **kwa
         writer.append_data(im)
 
 
-def mimread(uri: Any, format: str | None = None, memtest: bool | int = True, **kwargs: Any) -> list[Array]:  # noqa: FBT001, FBT002 - imageio's signature
+def mimread(uri: Any, format: str | None = None, memtest: bool | int = True, **kwargs: Any) -> list[Array]:
     """Read multiple images.
 
     Parameters
@@ -177,7 +179,7 @@ def mimread(uri: Any, format: str | None = None, memtest: bool | int = True, **k
     """
     images = []
     with get_reader(uri, format, "I", **kwargs) as reader:
-        most = {True: reader.request.limits.images_memory, False: None}.get(memtest, memtest)
+        most = reader.request.limits.images_memory if memtest is True else int(memtest) or None
         guard = MemoryGuard(most, "mimread()")
         for image in reader:
             guard.add(image)
@@ -205,10 +207,11 @@ def mimwrite(
         Keywords of the format's writer, e.g. ``fps``.
     """
     with get_writer(uri, format, "I", **kwargs) as writer:
-        number = 0
-        for number, im in enumerate(ims, 1):
+        empty = True
+        for im in ims:
             writer.append_data(im)
-        if not number:
+            empty = False
+        if empty:
             message = f"{uri}: there is no image to write"
             raise UnsupportedPixels(message)
 

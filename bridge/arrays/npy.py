@@ -10,6 +10,8 @@ import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
 from bridge.errors import CorruptMedia, TruncatedMedia, UnsupportedPixels
+from bridge.media.info import ImagePage, MediaInfo
+from bridge.media.pixels import memory_of
 
 if TYPE_CHECKING:
     from bridge.core.request import Request
@@ -43,7 +45,7 @@ def read_npy(file: Any, size: int, name: str) -> np.ndarray[Any, Any]:
         message = f"{name} promises an array {shape} of {dtype}, more than its {size} bytes hold"
         raise TruncatedMedia(message, got=0)
     flat = np.empty(count, dtype)
-    view = memoryview(flat.view(np.uint8)) if count else memoryview(b"")
+    view = memory_of(flat.view(np.uint8)) if count else memoryview(b"")
     at = 0
     while at < len(view) and (taken := file.readinto(view[at:])):
         at += taken
@@ -65,12 +67,21 @@ class _ArraysReader(Reader):
     def _length(self) -> float:
         return len(self._names())
 
-    def _data(self, index: int, **kwargs: Any) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
-        if kwargs:
-            self._format._unknown(kwargs)
+    def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index >= self._length():
             return None
         return self._array(index), self._meta(index)
+
+    def _info(self) -> MediaInfo:
+        arrays = [self._array(index) for index in range(len(self._names()))]
+        pages = tuple(ImagePage(shape=array.shape, dtype=str(array.dtype)) for array in arrays)
+        return MediaInfo(
+            uri=self.request.name,
+            format=self._format.name,
+            size=self.request.size,
+            pages=pages,
+            source="numpy",
+        )
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is None:
@@ -95,7 +106,7 @@ class NpzReader(_ArraysReader):
 
     def _open(self, **kwargs: Any) -> None:
         super()._open(**kwargs)
-        import zipfile  # noqa: PLC0415 - costs 5 ms that only NPZ needs
+        import zipfile
 
         self._descriptor = os.fdopen(self._own_descriptor(), "rb")
         try:
@@ -114,8 +125,8 @@ class NpzReader(_ArraysReader):
 
     def _array(self, index: int) -> np.ndarray[Any, Any]:
         info = self._members[index]
-        import zipfile  # noqa: PLC0415
-        import zlib  # noqa: PLC0415
+        import zipfile
+        import zlib
 
         try:
             with self._zip.open(info) as member:
@@ -158,7 +169,7 @@ class NpzWriter(Writer):
 
     def _open(self, *, compress: bool = True, **kwargs: Any) -> None:
         super()._open(**kwargs)
-        import zipfile  # noqa: PLC0415
+        import zipfile
 
         method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
         self._zip = zipfile.ZipFile(self.request.part(), "w", method)

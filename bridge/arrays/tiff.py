@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
-from bridge.errors import CorruptMedia, LimitExceeded, UnsupportedPixels
+from bridge.errors import CorruptMedia, LimitExceeded
+from bridge.media.info import ImagePage, MediaInfo
 
 if TYPE_CHECKING:
     import tifffile
@@ -30,7 +31,7 @@ class TiffReader(Reader):
 
     def _open(self, **kwargs: Any) -> None:
         super()._open(**kwargs)
-        import tifffile  # noqa: PLC0415 - 100 ms that only TIFF needs
+        import tifffile
 
         with self.request.input() as descriptor:
             self._file = os.fdopen(os.dup(descriptor), "rb")
@@ -47,7 +48,7 @@ class TiffReader(Reader):
         if not len(pages):
             message = f"{self.request.name} is a TIFF without a page"
             raise CorruptMedia(message)
-        pixels = int(pages[0].imagewidth) * int(pages[0].imagelength)
+        pixels = int(np.prod(pages.first.shape[:2], dtype=np.int64))
         most = self.request.limits.pixels
         if pixels > most:
             message = f"{self.request.name} has {pixels} pixels in a page, more than the limit pixels={most} allows"
@@ -67,9 +68,7 @@ class TiffReader(Reader):
         shape = tuple(int(side) for side in series.shape)
         return shape[-picture:], int(np.prod(shape[:-picture], dtype=np.int64))
 
-    def _data(self, index: int, **kwargs: Any) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
-        if kwargs:
-            self._format._unknown(kwargs)
+    def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index >= self._length():
             return None
         return self._decode(index), self._meta(index)
@@ -81,10 +80,16 @@ class TiffReader(Reader):
             shape, count = self._pictures()
             if len(self._tiff.pages) == count:
                 return np.asarray(self._tiff.pages[index].asarray())
-            return np.asarray(self._tiff.series[0].asarray()).reshape(-1, *shape)[index]
+            pictures: np.ndarray[Any, Any] = self._tiff.series[0].asarray().reshape(-1, *shape)
+            return np.asarray(pictures[index])
         except Exception as error:  # tifffile raises whatever a decoder raises
             message = f"{self.request.name}: page {index} cannot be decoded: {error}"
             raise CorruptMedia(message) from error
+
+    def _info(self) -> MediaInfo:
+        shown = self._tiff.series if len(self._tiff.series) == 1 else self._tiff.pages
+        pages = tuple(ImagePage(shape=tuple(map(int, page.shape)), dtype=str(page.dtype)) for page in shown)
+        return MediaInfo(uri=self.request.name, format="TIFF", size=self.request.size, pages=pages, source="tifffile")
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
@@ -97,7 +102,7 @@ class TiffReader(Reader):
             "axes": series.axes,
             "dtype": str(series.dtype),
             "pages": len(self._tiff.pages),
-            "description": self._tiff.pages[0].description,
+            "description": self._tiff.pages.first.description,
         }
 
     def _close(self) -> None:
@@ -118,7 +123,7 @@ class TiffWriter(Writer):
 
     def _open(self, *, compression: str = "deflate", **kwargs: Any) -> None:
         super()._open(**kwargs)
-        import tifffile  # noqa: PLC0415
+        import tifffile
 
         if compression not in ("deflate", "none"):
             message = f"compression is 'deflate' or 'none', not {compression!r}"
@@ -128,15 +133,14 @@ class TiffWriter(Writer):
 
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
         del meta
-        if image.dtype == np.float64 or image.dtype.kind in "buif":
-            rgb = image.ndim >= 3 and image.shape[-1] in (3, 4) and image.dtype.kind == "u"
-            self._tiff.write(
-                image,
-                photometric="rgb" if rgb else "minisblack",
-                compression=self._compression,
-                contiguous=False,
-                metadata=None,
-            )
+        rgb = image.ndim >= 3 and image.shape[-1] in (3, 4) and image.dtype.kind == "u"
+        self._tiff.write(
+            image,
+            photometric="rgb" if rgb else "minisblack",
+            compression=self._compression,
+            contiguous=False,
+            metadata=None,
+        )
 
     def _finish(self) -> None:
         self._tiff.close()
@@ -162,6 +166,9 @@ class TiffFormat(Format):
         return request.kind == "tiff" and _compression(request) in _IN_PROCESS
 
 
+_COMPRESSION_TAG = 259
+
+
 def _compression(request: Request) -> int:
     """Read the compression of the first page from the file itself; 1 where it is not said."""
     head = request.head
@@ -172,7 +179,7 @@ def _compression(request: Request) -> int:
     count = int.from_bytes(request.read_at(at, width), order)  # type: ignore[arg-type]
     table = request.read_at(at + width, min(count, 4096) * entry)
     for start in range(0, len(table) - entry + 1, entry):
-        if int.from_bytes(table[start : start + 2], order) == 259:  # type: ignore[arg-type]
+        if int.from_bytes(table[start : start + 2], order) == _COMPRESSION_TAG:  # type: ignore[arg-type]
             value = start + (12 if big else 8)
             return int.from_bytes(table[value : value + 2], order)  # type: ignore[arg-type]
     return 1

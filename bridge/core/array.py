@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Array(np.ndarray[Any, Any]):
 
     meta: dict[str, Any]
 
-    def __new__(cls, array: np.ndarray[Any, Any], meta: Mapping[str, Any] | None = None) -> Array:
+    def __new__(cls, array: np.ndarray[Any, Any], meta: Mapping[str, Any] | None = None) -> Self:
         """View `array` with `meta`; no pixel is copied."""
         view = np.asarray(array).view(cls)
         view.meta = dict(meta or {})
@@ -40,7 +40,7 @@ class Array(np.ndarray[Any, Any]):
         """Hand the metadata on to views and results. Called by numpy."""
         self.meta = dict(getattr(source, "meta", {}))
 
-    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:  # noqa: FBT001, FBT002 - numpy's signature
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         """Give reductions to one number as numpy scalars. Called by numpy."""
         if not array.shape:
             return array[()]
@@ -48,7 +48,7 @@ class Array(np.ndarray[Any, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the metadata."""
-        make, arguments, state = super().__reduce__()  # type: ignore[misc]
+        make, arguments, state = super().__reduce__()  # type: ignore[str-unpack]
         return make, arguments, (state, self.meta)
 
     def __setstate__(self, state: Any) -> None:

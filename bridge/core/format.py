@@ -9,7 +9,7 @@ import math
 import operator
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -85,13 +85,13 @@ class Reader(_Stream):
     def _open(self, **kwargs: Any) -> None:
         """Take the user's keywords. Called once, before everything else."""
         if kwargs:
-            self._format._unknown(kwargs)
+            self._format.refuse(kwargs)
 
     def _length(self) -> float:
         """Count the images: an int, or `math.inf` for a stream. Called at most when somebody asks."""
         raise NotImplementedError
 
-    def _data(self, index: int, **kwargs: Any) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
+    def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         """Read image `index` (not negative) and its metadata; None if it lies beyond the end."""
         raise NotImplementedError
 
@@ -99,10 +99,21 @@ class Reader(_Stream):
         """Read the metadata of one image, or of the file."""
         raise NotImplementedError
 
+    def _info(self) -> Any:
+        """Describe the file as a `bridge.media.info.MediaInfo`."""
+        raise NotImplementedError
+
     def _close(self) -> None:
         """Let go of children and memory. Called once, also after a failed `_open`."""
 
     # What users call
+
+    @property
+    def info(self) -> Any:
+        """What the file holds, as `bridge.probe` gives it."""
+        self._check_open()
+        with self._lock:
+            return self._info()
 
     def close(self) -> None:
         """Close the reader. Has no effect if it is closed already."""
@@ -113,7 +124,7 @@ class Reader(_Stream):
             finally:
                 self._request.close()
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         """Give the reader itself."""
         self._check_open()
         return self
@@ -162,8 +173,10 @@ class Reader(_Stream):
         """
         self._check_open()
         with self._lock:
+            if kwargs:
+                self._format.refuse(kwargs)
             wanted = self._checked(index)
-            found = self._data(wanted, **kwargs)
+            found = self._data(wanted)
             if found is None:
                 raise self._no_such(index)
             self._next = wanted + 1
@@ -247,7 +260,7 @@ class Writer(_Stream):
     def _open(self, **kwargs: Any) -> None:
         """Take the user's keywords. Called once, before everything else."""
         if kwargs:
-            self._format._unknown(kwargs)
+            self._format.refuse(kwargs)
 
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
         """Write one image. Called with a non-empty array of numbers."""
@@ -283,7 +296,12 @@ class Writer(_Stream):
             message = f"{self._request.name}: an image is a non-empty array of numbers, not {image.dtype} {image.shape}"
             raise UnsupportedPixels(message)
         with self._lock:
-            self._append(np.asarray(image), {**getattr(im, "meta", {}), **(meta or {})})
+            try:
+                self._append(np.asarray(image), {**getattr(im, "meta", {}), **(meta or {})})
+            except UnsupportedPixels as error:
+                if not error.message.startswith(self._request.name):
+                    error.message = f"{self._request.name}: {error.message}"
+                raise
             self._count += 1
 
     def set_meta_data(self, meta: Mapping[str, Any]) -> None:
@@ -319,7 +337,7 @@ class Writer(_Stream):
                 finally:
                     self._request.close()
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         """Give the writer itself."""
         self._check_open()
         return self
@@ -392,9 +410,12 @@ class Format:
             raise UnknownFormat(message)
         return self.writer(self, request)
 
-    def _unknown(self, kwargs: Mapping[str, Any]) -> None:
+    def refuse(self, kwargs: Mapping[str, Any]) -> None:
+        """Raise for keywords that nobody knows. Called by readers and writers with what is left over."""
         names = ", ".join(sorted(kwargs))
-        message = f"{self.name} does not know the keyword(s) {names}; bridge.help({self.name!r}) tells those it does"
+        message = (
+            f"{self.name} does not know the keyword(s) {names}; `framebridge formats {self.name}` tells those it does"
+        )
         raise TypeError(message)
 
 
@@ -473,10 +494,10 @@ class FormatManager:
     def _nobody(self, request: Request, name: str | None, *, writing: bool) -> BridgeError:
         if writing:
             known = sorted({e for f in self._among(name) if f.writer for e in f.extensions})
-            what = f"the extension {request.extension!r} is unknown" if request.extension else "the name has no extension"
-            return UnknownFormat(
-                f"{request.name}: {what}; known are {' '.join(known)} (or name one with format=)"
+            what = (
+                f"the extension {request.extension!r} is unknown" if request.extension else "the name has no extension"
             )
+            return UnknownFormat(f"{request.name}: {what}; known are {' '.join(known)} (or name one with format=)")
         if name is not None:
             is_a = f"a {request.kind.upper()} file" if request.kind else "of no known kind"
             return UnknownFormat(f"{request.name} is {is_a}, which format={name!r} does not read")

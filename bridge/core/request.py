@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from bridge.core.uri import FilePath, parse
 from bridge.errors import (
@@ -91,7 +90,9 @@ class Request:
         self._files = _Files()
         self._finalizer = weakref.finalize(self, self._files.drop)
         if not isinstance(self.resource, FilePath):
-            message = f"{self.name}: only file names are read and written by this version, not {type(self.resource).__name__}"
+            message = (
+                f"{self.name}: only file names are read and written by this version, not {type(self.resource).__name__}"
+            )
             raise UriError(message)
         self.path = self.resource.path
         self.extension = self.path.suffix.lower()
@@ -104,7 +105,7 @@ class Request:
         """Tell the resource and the mode."""
         return f"<Request {self.name} for {MODES[self.mode]}>"
 
-    def __enter__(self) -> Request:
+    def __enter__(self) -> Self:
         """Give the request itself."""
         return self
 
@@ -195,7 +196,7 @@ class Request:
         Its name tells the process that makes it, so that what a killed process has left can be told apart.
         """
         if self._files.part is None:
-            part = self.path.with_name(f".framebridge-{os.getpid()}-{secrets.token_hex(6)}.part")
+            part = self.path.with_name(f".framebridge-{os.getpid()}-{os.urandom(6).hex()}.part")
             try:
                 descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
             except OSError as error:

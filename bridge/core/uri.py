@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from bridge.errors import UriError
 
@@ -126,9 +125,21 @@ def _parse_text(uri: str) -> Resource:
         return ReturnBytes()
     if match := _DEVICE.fullmatch(uri):
         return Device(name=match[1])
-    if match := _URL.match(uri):
-        return _path(unquote(uri[match.end() - 1 :])) if match[1].lower() == "file" else Url(address=uri)
-    return _path(uri)
+    match = _URL.match(uri)
+    if match is None:
+        return _path(uri)
+    return _local(uri) if match[1].lower() == "file" else Url(address=uri)
+
+
+def _local(uri: str) -> FilePath:
+    """Give the path of a ``file:`` address, its percent signs decoded."""
+    from urllib.parse import unquote, urlsplit
+
+    parts = urlsplit(uri.replace("#", "%23").replace("?", "%3F"))
+    if parts.netloc not in ("", "localhost"):
+        message = f"{uri} is on the machine {parts.netloc!r}, not on this one"
+        raise UriError(message)
+    return _path(unquote(parts.path))
 
 
 def _path(path: str | bytes) -> FilePath:
@@ -136,4 +147,4 @@ def _path(path: str | bytes) -> FilePath:
     if not text or "\0" in text:
         message = f"{text!r} is no file name"
         raise UriError(message)
-    return FilePath(path=Path(os.path.abspath(os.path.expanduser(text))))  # noqa: PTH100, PTH111 - keeps symlinks and never fails
+    return FilePath(path=Path(os.path.abspath(os.path.expanduser(text))))  # noqa: PTH100, PTH111 - keep links, never fail

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from bridge.core.format import Format
-from bridge.core.request import Request
+from typing import TYPE_CHECKING
+
 from bridge.errors import CorruptMedia
 from bridge.ffmpeg.containers import ANIMATIONS
 from bridge.ffmpeg.video import FilmFormat, FilmReader
 from bridge.media.sniff import PictureHead, picture_head
+
+if TYPE_CHECKING:
+    from bridge.core.format import Format
+    from bridge.core.request import Request
 
 __all__ = ["AnimationFormat", "AnimationReader", "animation_formats", "pixels_of"]
 

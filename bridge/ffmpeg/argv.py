@@ -158,9 +158,7 @@ def _palette(raw: Any) -> Any:
 
 def encode_still(pixels: PixelFormat, size: tuple[int, int], codec: str, options: Mapping[str, Any]) -> tuple[str, ...]:
     """Encode one raw frame from standard input to a picture on standard output."""
-    raw = ffmpeg.input(
-        "pipe:0", format="rawvideo", pix_fmt=pixels.name, video_size=size
-    )
+    raw = ffmpeg.input("pipe:0", format="rawvideo", pix_fmt=pixels.name, video_size=size)
     made = ffmpeg.output(raw["v:0"], "pipe:1", format="image2pipe", **{"c:v": codec, "frames:v": 1}, **options)
     return _render(made)
 

@@ -11,8 +11,9 @@ from bridge.core.format import Format, Reader, Writer
 from bridge.errors import CorruptMedia, LimitExceeded, TruncatedMedia, UnsupportedPixels
 from bridge.ffmpeg import argv
 from bridge.ffmpeg.animation import pixels_of
+from bridge.media.info import MediaInfo, still_info
 from bridge.media.nut import NutFraming
-from bridge.media.pixels import for_array, pixel_format
+from bridge.media.pixels import for_array, memory_of, pixel_format
 from bridge.media.sniff import picture_head
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSource
@@ -55,7 +56,7 @@ STILLS: tuple[Still, ...] = (
     ),
     Still(
         name="BMP-FFMPEG", description="Windows bitmap", extensions=(".bmp", ".dib"), kind="bmp",
-        demuxer="bmp_pipe", encoder="bmp", written={"gray": "gray", "rgb24": "bgr24", "rgba": "bgra"},
+        demuxer="bmp_pipe", encoder="bmp", written={"gray": "gray", "rgb24": "bgr24"},
     ),
     Still(
         name="WEBP-FFMPEG", description="WebP", extensions=(".webp",), kind="webp",
@@ -84,14 +85,16 @@ class StillReader(Reader):
         if head.width * head.height > most:
             message = f"{self.request.name} has {head.width}x{head.height} pixels, over the limit pixels={most}"
             raise LimitExceeded(message)
+        self._head = head
         self._pixels = pixel_format(pixels_of(head))
+
+    def _info(self) -> MediaInfo:
+        return still_info(self.request.name, self._format.name, self.request.size, self._head)
 
     def _length(self) -> float:
         return 1
 
-    def _data(self, index: int, **kwargs: Any) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
-        if kwargs:
-            self._format._unknown(kwargs)
+    def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index:
             return None
         arguments = argv.decode(self._tool.release, self._format.still.demuxer, self._pixels, frames=1)
@@ -111,7 +114,7 @@ class StillReader(Reader):
             head = source.head()
             if head is not None:
                 frame = self._pixels.empty(head.width, head.height)
-                source.fill(head, memoryview(frame).cast("B"))
+                source.fill(head, memory_of(frame))
                 return frame
         except TruncatedMedia:
             pass
@@ -157,7 +160,7 @@ class StillWriter(Writer):
             self._child = Child((self._tool.path, *arguments), subject=self.request.name, feed=True, stdout=part)
         finally:
             os.close(part)
-        self._child.write(memoryview(pixels.memory(image)).cast("B"), self.request.limits.stall)
+        self._child.write(memory_of(pixels.memory(image)), self.request.limits.stall)
         self._child.end_input()
 
     def _quality_options(self) -> dict[str, Any]:

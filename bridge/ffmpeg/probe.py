@@ -56,9 +56,7 @@ def count_frames(request: Request, demuxer: str | None, stream: int = 0) -> int:
 
 def _ask(tool: Tool, arguments: tuple[str, ...], request: Request) -> Output:
     with request.input() as descriptor:
-        return run(
-            (tool.path, *arguments), subject=request.name, stdin=descriptor, seconds=request.limits.still
-        )
+        return run((tool.path, *arguments), subject=request.name, stdin=descriptor, seconds=request.limits.still)
 
 
 def _json(said: Output, request: Request) -> dict[str, Any]:

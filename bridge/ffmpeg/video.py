@@ -7,8 +7,6 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bridge.core.format import Format, Reader, Writer
 from bridge.core.request import Request
 from bridge.errors import (
@@ -23,7 +21,7 @@ from bridge.errors import (
 from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.containers import CODECS, CONTAINERS, DEMUXERS, Codec, Container
 from bridge.media.nut import NutFraming
-from bridge.media.pixels import PixelFormat, for_array, pixel_format
+from bridge.media.pixels import PixelFormat, for_array, memory_of, pixel_format
 from bridge.media.sniff import sniff
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSink, FrameSource
@@ -32,6 +30,8 @@ from bridge.process.tools import Tool, install_hint, toolbox
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
+
+    import numpy as np
 
     from bridge.media.framing import FrameHead
     from bridge.media.info import MediaInfo
@@ -62,7 +62,7 @@ class FilmReader(Reader):
         self._source: FrameSource[FrameHead] | None = None
         self._position = 0
         self._count: int | None = None
-        self._info: MediaInfo | None = None
+        self._probed: MediaInfo | None = None
         self._stream = stream
         self._demuxer = DEMUXERS.get(self.request.kind or "")
         self._pixels = pixel_format(pixelformat or self._default_pixels())
@@ -97,30 +97,32 @@ class FilmReader(Reader):
         with contextlib.suppress(AttributeError):  # `_open` may have failed before it came so far
             self._stop()
 
-    def _data(self, index: int, **kwargs: Any) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
-        if kwargs:
-            self._format._unknown(kwargs)
+    def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if self._count is not None and index >= self._count:
             return None
         source = self._source
         if source is None or index < self._position:
             source = self._start()
         try:
-            while True:
-                head = source.head()
-                if head is None:
-                    self._end(source)
-                    return None
-                frame = self._fill(source, head)
-                self._position += 1
-                if self._position > index:
-                    return self._pixels.view(frame), self._frame_meta(index, head)
+            return self._advance(source, index)
         except TruncatedMedia as error:
             self._stop()
             raise self._failure(source, error.got or 0) from None
         except BaseException:
             self._stop()
             raise
+
+    def _advance(
+        self, source: FrameSource[FrameHead], index: int
+    ) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
+        """Read on to frame `index`; None if the film ends before."""
+        while (head := source.head()) is not None:
+            frame = self._fill(source, head)
+            self._position += 1
+            if self._position > index:
+                return self._pixels.view(frame), self._frame_meta(index, head)
+        self._end(source)
+        return None
 
     def _fill(self, source: FrameSource[FrameHead], head: FrameHead) -> np.ndarray[Any, Any]:
         frame = self._pixels.empty(head.width, head.height)
@@ -130,7 +132,7 @@ class FilmReader(Reader):
                 f"{self._pixels.name}, which takes {frame.nbytes}"
             )
             raise CorruptMedia(message)
-        source.fill(head, memoryview(frame).cast("B"))
+        source.fill(head, memory_of(frame))
         return frame
 
     def _end(self, source: FrameSource[FrameHead]) -> None:
@@ -149,17 +151,13 @@ class FilmReader(Reader):
         return error
 
     def _frame_meta(self, index: int, head: FrameHead) -> dict[str, Any]:
-        assert head.pts is not None  # noqa: S101 - NUT frames have times
-        assert head.time_base is not None  # noqa: S101
-        return {"index": index, "time": float(head.pts * head.time_base)}
+        time = None if head.pts is None or head.time_base is None else float(head.pts * head.time_base)
+        return {"index": index, "time": time}
 
-    @property
-    def info(self) -> MediaInfo:
-        """What the file holds, as `bridge.probe` gives it."""
-        self._check_open()
-        if self._info is None:
-            self._info = probe.media_info(self.request, self._demuxer)
-        return self._info
+    def _info(self) -> MediaInfo:
+        if self._probed is None:
+            self._probed = probe.media_info(self.request, self._demuxer)
+        return self._probed
 
     def _length(self) -> float:
         if self._count is None:
@@ -172,7 +170,7 @@ class FilmReader(Reader):
             if found is None:
                 raise NoSuchFrame(f"{self.request.name} has no image {index}")
             return found[1]
-        return _film_meta(self.info, self._tool)
+        return _film_meta(self._info(), self._tool)
 
 
 def _film_meta(info: MediaInfo, tool: Tool) -> dict[str, Any]:
@@ -307,7 +305,7 @@ class FilmWriter(Writer):
                 f"{self._pixels.dtype} {self._shape}; scale, crop or pad it yourself, bridge does not"
             )
             raise UnsupportedPixels(message)
-        self._sink.put(memoryview(self._pixels.memory(image)).cast("B"))
+        self._sink.put(memory_of(self._pixels.memory(image)))
 
     def _start(self, pixels: PixelFormat, shape: tuple[int, ...]) -> FrameSink:
         with contextlib.ExitStack() as inputs:
@@ -341,7 +339,8 @@ class FilmWriter(Writer):
         return descriptor
 
     def _finish(self) -> None:
-        assert self._sink is not None  # noqa: S101 - the base class saw an append
+        if self._sink is None:  # the base class calls this only after an append
+            return
         child = self._sink.child
         child.end_input()
         if not child.wait(self.request.limits.finish).ok:
@@ -368,7 +367,12 @@ def _family(encoder: str) -> Codec:
     """Find the family of one of FFmpeg's encoders; an unknown one is taken as it is, with its own defaults."""
     of = next((codec for codec in CODECS.values() if encoder in codec.encoders), Codec(encoders=(), pixels=None))
     return Codec(
-        encoders=(encoder,), pixels=of.pixels, quality=of.quality, best=of.best, worst=of.worst, options=of.options
+        encoders=(encoder,),
+        pixels=of.pixels,
+        quality=of.quality,
+        best=of.best,
+        worst=of.worst,
+        options=of.options,
     )
 
 

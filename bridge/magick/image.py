@@ -19,7 +19,8 @@ from bridge.errors import (
 from bridge.magick import argv
 from bridge.magick.identify import identify
 from bridge.magick.pictures import PICTURES, Picture
-from bridge.media.pixels import for_array
+from bridge.media.info import MediaInfo, still_info
+from bridge.media.pixels import for_array, memory_of
 from bridge.media.pnm import PnmFraming, pam_header
 from bridge.media.sniff import PictureHead, picture_head
 from bridge.process.child import Child
@@ -67,9 +68,7 @@ class PictureReader(Reader):
     def _length(self) -> float:
         return self._head.frames
 
-    def _data(self, index: int, **kwargs: Any) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
-        if kwargs:
-            self._format._unknown(kwargs)
+    def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index >= self._head.frames:
             return None
         source = self._source
@@ -112,9 +111,10 @@ class PictureReader(Reader):
             head = source.head()
             if head is None:
                 raise self._failure(source)
-            shape = (head.height, head.width) + ((head.channels,) if head.channels != 1 else ())
-            frame = np.empty(shape, np.uint8 if (head.maxval or 0) < 256 else ">u2")
-            source.fill(head, memoryview(frame).cast("B"))
+            channels = head.channels or 1
+            shape = (head.height, head.width, channels) if channels > 1 else (head.height, head.width)
+            frame: np.ndarray[Any, Any] = np.empty(shape, np.dtype("u1" if (head.maxval or 0) < 256 else ">u2"))
+            source.fill(head, memory_of(frame))
         except TruncatedMedia:
             raise self._failure(source) from None
         if self._head.channels == 2:
@@ -141,6 +141,9 @@ class PictureReader(Reader):
     def _close(self) -> None:
         with contextlib.suppress(AttributeError):  # `_open` may have failed before it came so far
             self._stop()
+
+    def _info(self) -> MediaInfo:
+        return still_info(self.request.name, self._format.name, self.request.size, self._head)
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         head = self._head
@@ -196,7 +199,7 @@ class PictureWriter(Writer):
         stall = self.request.limits.stall
         pixels = np.ascontiguousarray(image.astype(">u2", copy=False) if image.itemsize == 2 else image)
         child.write(memoryview(pam_header(image)), stall)
-        child.write(memoryview(pixels).cast("B"), stall)
+        child.write(memory_of(pixels), stall)
         child.end_input()
 
     def _check(self, image: np.ndarray[Any, Any]) -> None:

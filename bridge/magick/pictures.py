@@ -58,8 +58,8 @@ PICTURES: tuple[Picture, ...] = (
         animated=True,
     ),
     Picture(
+        # ImageMagick writes gray BMP with a palette that readers take for colour; ffmpeg's is read back as gray
         name="BMP", coder="bmp", description="Windows bitmap", extensions=(".bmp", ".dib"), kinds=("bmp",),
-        written=_GRAY_RGB | {(4, 8)},
     ),
     Picture(
         name="WEBP", coder="webp", description="WebP", extensions=(".webp",), kinds=("webp",),
@@ -87,7 +87,9 @@ PICTURES: tuple[Picture, ...] = (
     Picture(
         name="JP2", coder="jp2", description="JPEG 2000", extensions=(".jp2",), kinds=("jp2",),
     ),
-    Picture(name="HEIC", coder="heic", description="High Efficiency Image", extensions=(".heic", ".heif"), kinds=("heic",)),
+    Picture(
+        name="HEIC", coder="heic", description="High Efficiency Image", extensions=(".heic", ".heif"), kinds=("heic",),
+    ),
     Picture(name="AVIF", coder="avif", description="AV1 Image", extensions=(".avif",), kinds=("avif",)),
     Picture(name="DPX", coder="dpx", description="Digital Picture Exchange", extensions=(".dpx",), kinds=("dpx",)),
 )  # fmt: skip

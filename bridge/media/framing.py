@@ -41,7 +41,7 @@ class FrameHead:
     prefix: bytes = b""
 
 
-class NeedMore(Exception):  # noqa: N818 - a signal inside the parsers, never an error for users
+class NeedMore(Exception):
     """The bytes at hand end before the thing that is being read does."""
 
 

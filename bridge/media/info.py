@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["AudioStream", "ImagePage", "MediaInfo", "OtherStream", "VideoStream"]
+if TYPE_CHECKING:
+    from bridge.media.sniff import PictureHead
+
+__all__ = ["AudioStream", "ImagePage", "MediaInfo", "OtherStream", "VideoStream", "still_info"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,13 @@ class MediaInfo:
         for row, stream in zip(plain["streams"], self.streams, strict=True):
             row.setdefault("kind", kinds.get(type(stream), "other"))
         return plain
+
+
+def still_info(uri: str, format: str, size: int, head: PictureHead) -> MediaInfo:
+    """Describe a picture by its header."""
+    shape = (head.height, head.width) + ((head.channels,) if head.channels > 1 else ())
+    page = ImagePage(shape=shape, dtype="uint8" if head.depth == 8 else "uint16")
+    return MediaInfo(uri=uri, format=format, size=size, pages=(page,) * head.frames, source="header")
 
 
 def _plain(value: Any) -> Any:

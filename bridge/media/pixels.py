@@ -12,7 +12,7 @@ from bridge.errors import UnsupportedPixels
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "pixel_format"]
+__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "memory_of", "pixel_format"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +110,7 @@ class PixelFormat:
 
 def _packed(name: str, dtype: str, depth: int, order: tuple[int, ...] = ()) -> PixelFormat:
     channels = max(1, len(order))
-    return PixelFormat(
-        name=name, dtype=np.dtype(dtype), planes=(Plane(channels=channels),), depth=depth, order=order
-    )
+    return PixelFormat(name=name, dtype=np.dtype(dtype), planes=(Plane(channels=channels),), depth=depth, order=order)
 
 
 def _planar(name: str, dtype: str, depth: int, order: tuple[int, ...]) -> PixelFormat:
@@ -138,40 +136,42 @@ _RGB, _RGBA, _BGR, _BGRA = (0, 1, 2), (0, 1, 2, 3), (2, 1, 0), (2, 1, 0, 3)
 _GBR, _GBRA = (2, 0, 1), (2, 0, 1, 3)
 _420, _422, _444 = (1, 1), (1, 0), (0, 0)
 
-PIXEL_FORMATS: dict[str, PixelFormat] = _table((
-    _packed("gray", "u1", 8),
-    _packed("gray10le", "<u2", 10),
-    _packed("gray12le", "<u2", 12),
-    _packed("gray16le", "<u2", 16),
-    _packed("grayf32le", "<f4", 32),
-    _packed("ya8", "u1", 8, (0, 1)),
-    _packed("ya16le", "<u2", 16, (0, 1)),
-    _packed("rgb24", "u1", 8, _RGB),
-    _packed("bgr24", "u1", 8, _BGR),
-    _packed("rgba", "u1", 8, _RGBA),
-    _packed("bgra", "u1", 8, _BGRA),
-    _packed("rgb48le", "<u2", 16, _RGB),
-    _packed("rgba64le", "<u2", 16, _RGBA),
-    _planar("gbrp", "u1", 8, _GBR),
-    _planar("gbrp10le", "<u2", 10, _GBR),
-    _planar("gbrp12le", "<u2", 12, _GBR),
-    _planar("gbrp16le", "<u2", 16, _GBR),
-    _planar("gbrap", "u1", 8, _GBRA),
-    _planar("gbrap16le", "<u2", 16, _GBRA),
-    _planar("gbrpf32le", "<f4", 32, _GBR),
-    _planar("gbrapf32le", "<f4", 32, _GBRA),
-    _yuv("yuv420p", "u1", 8, _420),
-    _yuv("yuv422p", "u1", 8, _422),
-    _yuv("yuv444p", "u1", 8, _444),
-    _yuv("yuv420p10le", "<u2", 10, _420),
-    _yuv("yuv422p10le", "<u2", 10, _422),
-    _yuv("yuv444p10le", "<u2", 10, _444),
-    _yuv("yuv420p12le", "<u2", 12, _420),
-    _yuv("yuv422p12le", "<u2", 12, _422),
-    _yuv("yuv444p12le", "<u2", 12, _444),
-    _semi("nv12", "u1", 8),
-    _semi("p010le", "<u2", 16),
-))
+PIXEL_FORMATS: dict[str, PixelFormat] = _table(
+    (
+        _packed("gray", "u1", 8),
+        _packed("gray10le", "<u2", 10),
+        _packed("gray12le", "<u2", 12),
+        _packed("gray16le", "<u2", 16),
+        _packed("grayf32le", "<f4", 32),
+        _packed("ya8", "u1", 8, (0, 1)),
+        _packed("ya16le", "<u2", 16, (0, 1)),
+        _packed("rgb24", "u1", 8, _RGB),
+        _packed("bgr24", "u1", 8, _BGR),
+        _packed("rgba", "u1", 8, _RGBA),
+        _packed("bgra", "u1", 8, _BGRA),
+        _packed("rgb48le", "<u2", 16, _RGB),
+        _packed("rgba64le", "<u2", 16, _RGBA),
+        _planar("gbrp", "u1", 8, _GBR),
+        _planar("gbrp10le", "<u2", 10, _GBR),
+        _planar("gbrp12le", "<u2", 12, _GBR),
+        _planar("gbrp16le", "<u2", 16, _GBR),
+        _planar("gbrap", "u1", 8, _GBRA),
+        _planar("gbrap16le", "<u2", 16, _GBRA),
+        _planar("gbrpf32le", "<f4", 32, _GBR),
+        _planar("gbrapf32le", "<f4", 32, _GBRA),
+        _yuv("yuv420p", "u1", 8, _420),
+        _yuv("yuv422p", "u1", 8, _422),
+        _yuv("yuv444p", "u1", 8, _444),
+        _yuv("yuv420p10le", "<u2", 10, _420),
+        _yuv("yuv422p10le", "<u2", 10, _422),
+        _yuv("yuv444p10le", "<u2", 10, _444),
+        _yuv("yuv420p12le", "<u2", 12, _420),
+        _yuv("yuv422p12le", "<u2", 12, _422),
+        _yuv("yuv444p12le", "<u2", 12, _444),
+        _semi("nv12", "u1", 8),
+        _semi("p010le", "<u2", 16),
+    )
+)
 
 # The names that people type for the native byte order; FFmpeg takes both on little-endian machines.
 _ALIASES = {
@@ -205,6 +205,11 @@ def pixel_format(name: str) -> PixelFormat:
     return found
 
 
+def memory_of(array: np.ndarray[Any, Any]) -> memoryview:
+    """Give the bytes of a contiguous array, to be read into or written from without a copy."""
+    return memoryview(array).cast("B")  # type: ignore[arg-type] # numpy's stubs do not say Buffer on 3.11
+
+
 # What an array says by its own dtype and number of channels: dtype, channels -> format.
 _FOR_ARRAY = {
     ("uint8", 1): "gray",
@@ -235,7 +240,9 @@ def for_array(image: np.ndarray[Any, Any]) -> PixelFormat:
         For any other shape or dtype; the message says what would be taken.
     """
     if image.ndim not in (2, 3) or 0 in image.shape:
-        message = f"a picture is (height, width) or (height, width, channels) and not empty, this array is {image.shape}"
+        message = (
+            f"a picture is (height, width) or (height, width, channels) and not empty, this array is {image.shape}"
+        )
         raise UnsupportedPixels(message)
     channels = 1 if image.ndim == 2 else image.shape[2]
     name = _FOR_ARRAY.get((image.dtype.name, channels))

@@ -100,6 +100,5 @@ def pam_header(image: np.ndarray[Any, Any]) -> bytes:
     channels = 1 if image.ndim == 2 else image.shape[2]
     maxval = np.iinfo(image.dtype).max
     return (
-        f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH {channels}\nMAXVAL {maxval}\n"
-        f"TUPLTYPE {_TUPLES[channels]}\nENDHDR\n"
+        f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH {channels}\nMAXVAL {maxval}\nTUPLTYPE {_TUPLES[channels]}\nENDHDR\n"
     ).encode()

@@ -6,6 +6,7 @@ a file costs no more than itself.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from bridge.errors import CorruptMedia
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     ReadAt = Callable[[int, int], bytes]
 
@@ -99,7 +100,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def _is_apng(head: bytes) -> bool:
-    """An animated PNG says so before its pixels."""
+    """Tell an animated PNG, which says so before its pixels."""
     control, pixels = head.find(b"acTL"), head.find(b"IDAT")
     return control > 0 and (pixels < 0 or control < pixels)
 
@@ -215,7 +216,7 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 
 def _png(data: _Window) -> PictureHead:
     width, height, depth, colour = struct.unpack(">IIBB", data(16, 10))
-    channels, frames, at = _PNG_CHANNELS[colour] if colour in _PNG_CHANNELS else 0, 1, 8
+    channels, frames, at = _PNG_CHANNELS.get(colour, 0), 1, 8
     if not channels or not width or not height:
         message = f"the PNG header says {width}x{height}, colour type {colour}"
         raise CorruptMedia(message)
@@ -245,28 +246,54 @@ def _jpeg(data: _Window) -> PictureHead:
             break
         at += 1 if marker == 0xFF else 2 if 0xD0 <= marker <= 0xD8 or marker == 1 else 2 + data.number(">H", at + 2)
     depth, height, width, channels = struct.unpack(">BHHB", data(at + 4, 6))
-    return PictureHead(
-        width=width, height=height, channels=channels, depth=8 if depth == 8 else 16, cmyk=channels == 4
-    )
+    return PictureHead(width=width, height=height, channels=channels, depth=8 if depth == 8 else 16, cmyk=channels == 4)
 
 
 def _gif(data: _Window) -> PictureHead:
     width, height, flags = struct.unpack("<HHB", data(6, 5))
-    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    frames, transparent = 0, False
+    frames = list(_gif_frames(data, 13 + _colour_table(flags)))
+    first = frames[:1]
+    holes = any(frame.holes(width, height) for frame in first)
+    for before, frame in itertools.pairwise(frames):
+        holes |= before.cleared and frame.holes(width, height)
+    return PictureHead(width=width, height=height, channels=4 if holes else 3, frames=len(frames))
+
+
+@dataclass(slots=True, kw_only=True)
+class _GifFrame:
+    """What decides whether a composed frame shows what lies behind it."""
+
+    box: tuple[int, int, int, int]
+    transparent: bool
+    cleared: bool  # its place is emptied before the next frame
+
+    def holes(self, width: int, height: int) -> bool:
+        left, top, wide, high = self.box
+        return self.transparent or left > 0 or top > 0 or wide < width or high < height
+
+
+def _colour_table(flags: int) -> int:
+    """Count the bytes of a GIF colour table from the flags that announce it."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _gif_frames(data: _Window, at: int) -> Iterator[_GifFrame]:
+    """Walk over the blocks of a GIF; a file that is cut ends the walk."""
+    control = 0
     while (mark := data(at, 1)) in (b"!", b","):
         if mark == b"!":
-            transparent |= data.byte(at + 1) == 0xF9 and bool(data.byte(at + 3) & 1)
+            if data.byte(at + 1) == 0xF9:
+                control = data.byte(at + 3)
             at += 2
         else:
-            local = data.byte(at + 9)
-            at += 11 + (3 << (local & 7) + 1 if local & 0x80 else 0)
-            frames += 1
+            box = struct.unpack("<4H", data(at + 1, 8))
+            at += 11 + _colour_table(data.byte(at + 9))
+            yield _GifFrame(box=box, transparent=bool(control & 1), cleared=control >> 2 & 7 == 2)
+            control = 0
         while size := data(at, 1):
             at += 1 + size[0]
             if not size[0]:
                 break
-    return PictureHead(width=width, height=height, channels=4 if transparent else 3, frames=frames)
 
 
 def _bmp(data: _Window) -> PictureHead:
@@ -279,9 +306,7 @@ def _bmp(data: _Window) -> PictureHead:
         colours = data.number("<I", 46) or 1 << bits
         palette = data(14 + size, 4 * colours)
         ramp = bits in (1, 8) and colours == 1 << bits
-        ramp = ramp and all(
-            palette[4 * i : 4 * i + 3] == bytes([i * 255 // (colours - 1)] * 3) for i in range(colours)
-        )
+        ramp = ramp and all(palette[4 * i : 4 * i + 3] == bytes([i * 255 // (colours - 1)] * 3) for i in range(colours))
         return PictureHead(width=width, height=height, channels=1 if ramp else 3)
     alpha = bits == 32 and size >= 56 and data.number("<I", 66) != 0
     return PictureHead(width=width, height=height, channels=4 if alpha else 3)

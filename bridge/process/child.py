@@ -17,7 +17,8 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from bridge.errors import BridgeError, Closed, LimitExceeded, ToolFailed, ToolMissing, ToolTimeout
 from bridge.process import isolation
@@ -190,9 +191,9 @@ class Child:
     def __repr__(self) -> str:
         """Tell the program, the process id and the state."""
         state = str(self.exit) if self.exit else "running"
-        return f"<Child {os.path.basename(self.argv[0])} pid {self.pid}: {state}>"  # noqa: PTH119
+        return f"<Child {Path(self.argv[0]).name} pid {self.pid}: {state}>"
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> Self:
         """Give the child itself."""
         return self
 
@@ -311,7 +312,7 @@ class Child:
             Whole frames that had been delivered.
         """
         end = self._ended()
-        program = os.path.basename(self.argv[0])  # noqa: PTH119 - a string, not a path to work with
+        program = Path(self.argv[0]).name
         said = words(end.stderr)
         if end.signal is not None:
             kind = ToolFailed
@@ -374,7 +375,7 @@ class Child:
 
     def _timeout(self, seconds: float, complaint: str) -> ToolTimeout:
         end = self.abort(f"{complaint} for {seconds:g} s")
-        program = os.path.basename(self.argv[0])  # noqa: PTH119
+        program = Path(self.argv[0]).name
         message = f"{self.subject}: {program} {complaint} for {seconds:g} s and was stopped"
         return ToolTimeout(message, command=self.argv, exit=end, last_words=words(end.stderr))
 

