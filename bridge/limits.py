@@ -26,8 +26,8 @@ class Limits:
     still : float
         How long reading or writing one picture, or one probe, may take in all.
     finish : float
-        How long an encoder may take to end a file after its last frame *without a sign of life*.
-        Progress resets it, so a slow disk or a busy machine does not cut a file short.
+        How long an encoder may take to end a file after its last frame: generous, since a slow disk or
+        a busy machine must not cut a file short; when it is reached that is an error, never a short file.
     images_memory : int
         Most bytes that `mimread` gathers (``memtest=True``).
     """

@@ -1,0 +1,248 @@
+"""``framebridge convert``: one file into another through arrays, or a film into numbered pictures."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bridge import get_reader, get_writer, imwrite
+from bridge.catalogue import writer_for
+from bridge.cli.debug import debug_option
+from bridge.cli.notes import Pace, losses
+from bridge.cli.progress import Progress, Task
+from bridge.cli.terminal import byte_count, clean
+from bridge.core.request import Request
+from bridge.errors import BridgeError, OutputFailed, UnsupportedPixels, UriError
+from bridge.ffmpeg.argv import rate
+from bridge.ffmpeg.video import FilmFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.core.array import Array
+    from bridge.core.format import Format, Reader
+    from bridge.media.info import MediaInfo
+
+__all__ = ["command"]
+
+_NUMBER = re.compile(r"%(?:0\d)?d")
+_STACKS = ("TIFF", "NPZ")  # formats of pictures that hold several
+
+
+class _Rate(click.ParamType[Fraction]):
+    """Frames per second: ``25``, ``29.97`` or ``30000/1001``."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """Read it. Called by click."""
+        try:
+            return rate(Fraction(value) if "/" in str(value) else float(value))
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value!r} is no number of frames per second; write 25, 29.97 or 30000/1001", param, ctx)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What the user asks for."""
+
+    fps: Fraction | None
+    every: int
+    quality: float | None
+    codec: str | None
+    audio: bool
+    force: bool
+    quiet: bool
+
+
+@click.command("convert")
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST")
+@click.option("--fps", type=_Rate(), help="Play DST at this rate: faster or slower, with every frame, without sound.")
+@click.option("--every", type=click.IntRange(min=1), default=1, help="Keep every Nth frame, at the same speed.")
+@click.option("--quality", type=float, help="0 to 10 for film, 1 to 100 for JPEG and WebP.")
+@click.option("--codec", help="For film: h264, hevc, vp9, av1, ..., or the name of one of ffmpeg's encoders.")
+@click.option("--audio/--no-audio", default=True, help="Take the sound of SRC along, where DST can hold it.")
+@click.option("-f", "--force", is_flag=True, help="Replace what is there already.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@debug_option
+def command(source: str, target: str, **options: Any) -> None:
+    """Convert the picture or film SRC to DST, whose extension says the format.
+
+    A film becomes another film, with its rate and its sound, a GIF, or numbered pictures, where DST is like
+    out/frame%04d.png. DST appears when it is complete, or not at all.
+    """
+    wanted = _Wanted(**options)
+    with get_reader(source, mode="i" if _suffix(target) == ".npy" else "I") as opened:
+        reader = _as_film(opened)
+        with reader:
+            said = _convert(reader, target, wanted)
+    if not wanted.quiet:
+        click.echo(clean(said))
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
+def _as_film(reader: Reader) -> Reader:
+    """Read an animated GIF through ffmpeg, which tells its rate."""
+    if reader.format.name == "GIF" and len(reader) > 1:
+        return get_reader(reader.request.uri, "GIF-FFMPEG", "I")
+    return reader
+
+
+def _convert(reader: Reader, target: str, wanted: _Wanted) -> str:
+    """Choose what is to be done, do it, and say what was done."""
+    info = reader.info
+    moving = info.video is not None or len(reader) > 1
+    pattern = _NUMBER.search(Path(target).name) if moving else None
+    format = _target(reader, target if pattern is None else _numbered(target, pattern, 0), wanted)
+    if pattern is not None and not isinstance(format, FilmFormat):
+        return _to_pictures(reader, target, pattern, format, wanted)
+    if moving and not isinstance(format, FilmFormat) and format.name not in (*_STACKS, "NPY"):
+        example = f"{Path(target).stem}%04d{_suffix(target)}"
+        raise UnsupportedPixels(
+            f"{reader.request.name} has several pictures, and {format.name} holds one: number them, as in {example}"
+        )
+    return _to_one(reader, target, format, wanted)
+
+
+def _target(reader: Reader, target: str, wanted: _Wanted) -> Format:
+    """Refuse a target that must not be written, and choose the format of the others."""
+    with Request(target, writing=True) as request:
+        if request.path.exists():
+            if request.path.samefile(reader.request.path):
+                raise UriError(f"{target} is the file that is read; name another")
+            if not wanted.force:
+                raise OutputFailed(f"{target} exists already; --force replaces it")
+        return writer_for(request, None)
+
+
+def _options(info: MediaInfo, target: Format, wanted: _Wanted) -> dict[str, Any]:
+    """Give the keywords of the writer."""
+    given: dict[str, Any] = {}
+    if wanted.quality is not None:
+        given["quality"] = int(wanted.quality) if wanted.quality.is_integer() else wanted.quality
+    if wanted.codec is not None:
+        given["codec"] = wanted.codec
+    if not isinstance(target, FilmFormat):
+        return given
+    own = info.video.fps if info.video else None
+    if (fps := wanted.fps or own) is not None:
+        given["fps"] = fps if wanted.fps else fps / wanted.every
+    if _goes_along(info, target, wanted):
+        given["audio_path"] = info.uri
+    return given
+
+
+def _goes_along(info: MediaInfo, target: FilmFormat, wanted: _Wanted) -> bool:
+    return wanted.audio and wanted.fps is None and info.audio is not None and bool(target.container.audio)
+
+
+def _frames(reader: Reader, task: Task, wanted: _Wanted, pace: Pace) -> Iterator[Array]:
+    """Give the frames that are wanted, and count them."""
+    for index, frame in enumerate(reader):
+        pace.add(index, frame.meta.get("time"))
+        if index % wanted.every == 0:
+            yield frame
+            task.advance()
+
+
+def _count(reader: Reader, wanted: _Wanted) -> int | None:
+    """Say how many frames will come, where that is known without counting."""
+    count = reader.info.video.frames if reader.info.video else len(reader)
+    return None if count is None else -(-count // wanted.every)
+
+
+def _to_one(reader: Reader, target: str, format: Format, wanted: _Wanted) -> str:
+    """Write one file."""
+    info = reader.info
+    options = _options(info, format, wanted)
+    pace = Pace(info.video.fps if info.video else None)
+    with ExitStack() as stack:
+        writer = stack.enter_context(_opened(target, options))
+        task = stack.enter_context(Progress(quiet=wanted.quiet)).add(Path(target).name, _count(reader, wanted))
+        shape: tuple[int, ...] = ()
+        for frame in _frames(reader, task, wanted, pace):
+            writer.append_data(frame)
+            shape = frame.shape
+        task.finish()
+    if isinstance(format, FilmFormat):
+        _tell(losses(info, format, sound="audio_path" in options) + pace.note(), wanted)
+    return f"{target}: {_what(task.done, shape)}{_speed(options)}, {byte_count(Path(target).stat().st_size)}"
+
+
+def _opened(target: str, options: dict[str, Any]) -> Any:
+    """Open the writer; what it does not take of the options is a mistake of the call."""
+    try:
+        return get_writer(target, mode="I", **options)
+    except BridgeError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(clean(error)) from error
+
+
+def _to_pictures(reader: Reader, target: str, pattern: re.Match[str], format: Format, wanted: _Wanted) -> str:
+    """Write one picture a frame: in a folder of their own first, so that an interrupted run leaves none."""
+    folder = Path(target).parent
+    _check_numbers(Path(target), pattern, wanted)
+    options = _options(reader.info, format, wanted)
+    pace = Pace(None)
+    with ExitStack() as stack:
+        made = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".framebridge-")))
+        task = stack.enter_context(Progress(quiet=wanted.quiet)).add(Path(target).name, _count(reader, wanted))
+        for number, frame in enumerate(_frames(reader, task, wanted, pace)):
+            _write(made / Path(_numbered(target, pattern, number)).name, frame, options)
+        task.finish()
+        for picture in sorted(made.iterdir()):
+            picture.replace(folder / picture.name)
+    _tell(losses(reader.info, None, sound=False), wanted)
+    names = [_numbered(target, pattern, number) for number in (0, task.done - 1)]
+    return f"{task.done} pictures: {names[0]} to {names[1]}"
+
+
+def _write(path: Path, frame: Array, options: dict[str, Any]) -> None:
+    try:
+        imwrite(path, frame, **options)
+    except BridgeError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(clean(error)) from error
+
+
+def _numbered(target: str, pattern: re.Match[str], number: int) -> str:
+    """Put a number into a name; no other percent sign in it means anything."""
+    name = Path(target).name
+    return str(Path(target).with_name(name[: pattern.start()] + pattern[0] % number + name[pattern.end() :]))
+
+
+def _check_numbers(target: Path, pattern: re.Match[str], wanted: _Wanted) -> None:
+    """Refuse where a picture of that name is there, whatever its number."""
+    before, after = target.name[: pattern.start()], target.name[pattern.end() :]
+    like = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}")
+    there = next((path for path in sorted(target.parent.iterdir()) if like.fullmatch(path.name)), None)
+    if there is not None and not wanted.force:
+        raise OutputFailed(f"{there} exists already; --force replaces it, or choose another name")
+
+
+def _tell(notes: list[str], wanted: _Wanted) -> None:
+    for note in notes if not wanted.quiet else ():
+        click.echo(f"note: {clean(note)}", err=True)
+
+
+def _what(count: int, shape: tuple[int, ...]) -> str:
+    size = f"{shape[1]}x{shape[0]}" if len(shape) in (2, 3) else str(shape)
+    return f"{count} frames, {size}" if count > 1 else size
+
+
+def _speed(options: dict[str, Any]) -> str:
+    fps = options.get("fps")
+    return "" if fps is None else f", {float(fps):.6g} frames per second"
