@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
-from bridge.errors import CorruptMedia, LimitExceeded
+from bridge.errors import CorruptMedia, LimitExceeded, TruncatedMedia
 from bridge.media.info import ImagePage, MediaInfo
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class TiffReader(Reader):
         super()._open(**kwargs)
         import tifffile
 
+        _Directories(self.request).check()
         with self.request.input() as descriptor:
             self._file = os.fdopen(os.dup(descriptor), "rb")
         try:
@@ -163,23 +164,55 @@ class TiffFormat(Format):
 
     def can_read(self, request: Request) -> bool:
         """Take content that says it is TIFF and whose compression tifffile undoes without further packages."""
-        return request.kind == "tiff" and _compression(request) in _IN_PROCESS
+        return request.kind == "tiff" and _Directories(request).compression() in _IN_PROCESS
 
 
-_COMPRESSION_TAG = 259
+class _Directories:
+    """The chain of a TIFF's directories, read from the file itself: one a page."""
 
+    COMPRESSION = 259
+    MOST = 100_000
 
-def _compression(request: Request) -> int:
-    """Read the compression of the first page from the file itself; 1 where it is not said."""
-    head = request.head
-    order = "little" if head[:2] == b"II" else "big"
-    big = int.from_bytes(head[2:4], order) == 43  # type: ignore[arg-type]
-    width, entry, first = (8, 20, 8) if big else (2, 12, 4)
-    at = int.from_bytes(head[first : first + (8 if big else 4)], order)  # type: ignore[arg-type]
-    count = int.from_bytes(request.read_at(at, width), order)  # type: ignore[arg-type]
-    table = request.read_at(at + width, min(count, 4096) * entry)
-    for start in range(0, len(table) - entry + 1, entry):
-        if int.from_bytes(table[start : start + 2], order) == _COMPRESSION_TAG:  # type: ignore[arg-type]
-            value = start + (12 if big else 8)
-            return int.from_bytes(table[value : value + 2], order)  # type: ignore[arg-type]
-    return 1
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        head = request.head
+        self._order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
+        self._big = self._number(head[2:4]) == 43
+        self._offset = 8 if self._big else 4  # bytes of an offset
+
+    def _number(self, raw: bytes) -> int:
+        return int.from_bytes(raw, self._order)
+
+    def _at(self, at: int, count: int) -> bytes:
+        raw = self._request.read_at(at, count)
+        if len(raw) < count:
+            message = f"{self._request.name} ends before its page directory at byte {at}"
+            raise TruncatedMedia(message, got=0)
+        return raw
+
+    def _table(self, at: int) -> tuple[bytes, int]:
+        """Read a directory's entries and the offset of the next directory."""
+        width, entry = (8, 20) if self._big else (2, 12)
+        count = self._number(self._at(at, width))
+        raw = self._at(at + width, count * entry + self._offset)
+        return raw[: -self._offset], self._number(raw[-self._offset :])
+
+    def compression(self) -> int:
+        """Tell the compression of the first page; 1, none, where it is not said."""
+        entry = 20 if self._big else 12
+        value = 12 if self._big else 8
+        table, _ = self._table(self._number(self._request.read_at(self._offset, self._offset)))
+        for start in range(0, len(table), entry):
+            if self._number(table[start : start + 2]) == self.COMPRESSION:
+                return self._number(table[start + value : start + value + 2])
+        return 1
+
+    def check(self) -> None:
+        """Follow the chain to its end; a reader that just stops where the file does would lose pages in silence."""
+        at, seen = self._number(self._request.read_at(self._offset, self._offset)), set[int]()
+        while at:
+            if at in seen or len(seen) >= self.MOST:
+                message = f"{self._request.name} is a damaged TIFF: its page directories have no end"
+                raise CorruptMedia(message)
+            seen.add(at)
+            _, at = self._table(at)

@@ -251,8 +251,9 @@ class Writer(_Stream):
         self._meta: dict[str, Any] = {}
         try:
             self._open(**request.kwargs)
-        except BaseException:
+        except BaseException as error:
             self.abort()
+            self._put_name(error)
             raise
 
     # What a program's subclass writes
@@ -299,10 +300,14 @@ class Writer(_Stream):
             try:
                 self._append(np.asarray(image), {**getattr(im, "meta", {}), **(meta or {})})
             except UnsupportedPixels as error:
-                if not error.message.startswith(self._request.name):
-                    error.message = f"{self._request.name}: {error.message}"
+                self._put_name(error)
                 raise
             self._count += 1
+
+    def _put_name(self, error: BaseException) -> None:
+        """Say in which file, where the message does not yet."""
+        if isinstance(error, BridgeError) and self._request.name not in error.message:
+            error.message = f"{self._request.name}: {error.message}"
 
     def set_meta_data(self, meta: Mapping[str, Any]) -> None:
         """Set the metadata of the file; what the format cannot hold is ignored."""

@@ -138,7 +138,7 @@ def encode(
         video_size=size,  # ffmpeg-python wants the pair
         framerate=f"{fps.numerator}/{fps.denominator}",
     )
-    streams = [_palette(raw) if filters == "palette" else raw["v:0"]]
+    streams = [_palette(raw, pixels) if filters == "palette" else raw["v:0"]]
     options = dict(video)
     if audio is not None:
         streams.append(ffmpeg.input(audio)["a:0"])
@@ -149,10 +149,11 @@ def encode(
     return (*arguments[:at], *extra, *arguments[at:])
 
 
-def _palette(raw: Any) -> Any:
+def _palette(raw: Any, pixels: PixelFormat) -> Any:
     """Give each frame the best palette of its own; nothing is held back, so any length streams."""
+    alpha = int(pixels.channels in (2, 4))  # without it an opaque film would claim to be transparent
     both = raw.filter_multi_output("split")
-    palette = both[0].filter("palettegen", stats_mode="single")
+    palette = both[0].filter("palettegen", stats_mode="single", reserve_transparent=alpha)
     return ffmpeg.filter([both[1], palette], "paletteuse", new=1)
 
 
@@ -190,7 +191,7 @@ def describe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
     return _render(made, quiet=("-nostdin", "-hide_banner", "-v", "info"))
 
 
-_NTSC = Fraction(1000, 1001)
+_NTSC = tuple(Fraction(1000 * nominal, 1001) for nominal in (15, 24, 30, 48, 60, 72, 90, 96, 120, 240))
 
 
 def rate(fps: float | Fraction) -> Fraction:
@@ -213,6 +214,5 @@ def rate(fps: float | Fraction) -> Fraction:
         raise ValueError(message)
     if isinstance(fps, Fraction | int):
         return Fraction(fps)
-    exact = Fraction(fps).limit_denominator(100_000)
-    ntsc = round(fps / _NTSC) * _NTSC
-    return ntsc if exact.denominator > 100 and abs(fps - ntsc) < 0.005 else exact
+    ntsc = next((exact for exact in _NTSC if abs(fps - exact) < 0.005), None)
+    return ntsc or Fraction(fps).limit_denominator(100_000)
