@@ -88,8 +88,12 @@ class TiffReader(Reader):
             raise CorruptMedia(message) from error
 
     def _info(self) -> MediaInfo:
-        shown = self._tiff.series if len(self._tiff.series) == 1 else self._tiff.pages
-        pages = tuple(ImagePage(shape=tuple(map(int, page.shape)), dtype=str(page.dtype)) for page in shown)
+        shape, count = self._pictures()
+        if self._whole or not shape:
+            shown = self._tiff.series if self._whole else self._tiff.pages
+            pages = tuple(ImagePage(shape=tuple(map(int, page.shape)), dtype=str(page.dtype)) for page in shown)
+        else:
+            pages = (ImagePage(shape=shape, dtype=str(self._tiff.series[0].dtype)),) * count
         return MediaInfo(uri=self.request.name, format="TIFF", size=self.request.size, pages=pages, source="tifffile")
 
     def _meta(self, index: int | None) -> dict[str, Any]:

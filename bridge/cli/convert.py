@@ -36,17 +36,13 @@ _NUMBER = re.compile(r"%(?:0\d)?d")
 _STACKS = ("TIFF", "NPZ")  # formats of pictures that hold several
 
 
-class _Rate(click.ParamType[Fraction]):
-    """Frames per second: ``25``, ``29.97`` or ``30000/1001``."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
-        """Read it. Called by click."""
-        try:
-            return rate(Fraction(value) if "/" in str(value) else float(value))
-        except (ValueError, ZeroDivisionError):
-            self.fail(f"{value!r} is no number of frames per second; write 25, 29.97 or 30000/1001", param, ctx)
+def _rate(_ctx: click.Context, _option: click.Parameter, value: str | None) -> Fraction | None:
+    """Read frames per second: ``25``, ``29.97`` or ``30000/1001``. Called by click."""
+    try:
+        return None if value is None else rate(Fraction(value) if "/" in value else float(value))
+    except (ValueError, ZeroDivisionError):
+        message = f"{clean(value)!r} is no number of frames per second; write 25, 29.97 or 30000/1001"
+        raise click.BadParameter(message) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +61,7 @@ class _Wanted:
 @click.command("convert")
 @click.argument("source", metavar="SRC")
 @click.argument("target", metavar="DST")
-@click.option("--fps", type=_Rate(), help="Play DST at this rate: faster or slower, with every frame, without sound.")
+@click.option("--fps", callback=_rate, help="Play DST at this rate: faster or slower, with every frame, without sound.")
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Keep every Nth frame, at the same speed.")
 @click.option("--quality", type=float, help="0 to 10 for film, 1 to 100 for JPEG and WebP.")
 @click.option("--codec", help="For film: h264, hevc, vp9, av1, ..., or the name of one of ffmpeg's encoders.")

@@ -5,6 +5,7 @@ A program's subclass writes only underscore methods; whatever users can do wrong
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 import threading
@@ -386,7 +387,7 @@ class Format:
         """The documentation of the format: what it is, and the keywords of its reader and writer."""
         parts = [f"{self.name} - {self.description}", type(self).__doc__ or ""]
         parts += [cls.__doc__ or "" for cls in (self.reader, self.writer) if cls]
-        return "\n\n".join(part.strip() for part in parts if part.strip())
+        return "\n\n".join(inspect.cleandoc(part) for part in parts if part)
 
     def can_read(self, request: Request) -> bool:
         """Tell whether this format's reader is for that content."""

@@ -142,7 +142,7 @@ def encode(
     options = dict(video)
     if audio is not None:
         streams.append(ffmpeg.input(audio)["a:0"])
-        options["c:a"] = audio_codec
+        options |= {"c:a": audio_codec, "strict": "-2"}  # FLAC and Opus in MP4 count as experimental before 5.x
     made = ffmpeg.output(*streams, output, format=muxer, **_passthrough(release), **options)
     arguments = _render(made.overwrite_output())
     at = arguments.index(output)

@@ -388,6 +388,8 @@ class FilmFormat(Format):
         self.name = container.name
         self.description = container.description
         self.extensions = container.extensions
+        if not container.muxer:
+            self.writer = None  # type: ignore[misc] # of this one format
 
     def can_read(self, request: Request) -> bool:
         """Take content of our kind; of formats that share a kind, the one with the name's extension is first."""
@@ -396,10 +398,6 @@ class FilmFormat(Format):
         rivals = [row for row in CONTAINERS if request.kind in row.kinds]
         claimed = any(request.extension in row.extensions for row in rivals)
         return request.extension in self.extensions if claimed else rivals[0] == self.container
-
-    def can_write(self, request: Request) -> bool:
-        """Take names with our extension, if we can be written at all."""
-        return bool(self.container.muxer) and super().can_write(request)
 
     def missing(self, *, writing: bool = False) -> str:
         """Tell what this machine lacks for it; empty if it works here."""
@@ -417,13 +415,6 @@ class FilmFormat(Format):
         if abilities.encoders.isdisjoint(encoders):
             return f"this ffmpeg has none of the encoders {', '.join(encoders)}"
         return "" if self.container.muxer in abilities.muxers else f"this ffmpeg has no muxer {self.container.muxer}"
-
-    def get_writer(self, request: Request) -> Writer:
-        """Open a writer."""
-        if not self.container.muxer:
-            message = f"{request.name}: {self.name} is only read; write .mp4 or .mkv"
-            raise UnknownFormat(message)
-        return super().get_writer(request)
 
 
 def film_formats() -> list[Format]:

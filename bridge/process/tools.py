@@ -163,7 +163,7 @@ def install_hint(name: str) -> str:
     packages = _KINDS[name].packages
     manager = next((m for m in packages if any(_on_path(m))), None)
     line = f"{manager} install {packages[manager]}" if manager else f"apt-get install {packages['apt-get']}"
-    if name == "magick":
+    if name != "ffmpeg":
         return f"`{line}`"
     return f"`{line}`, or `pip install 'framebridge[bundled]'` for one without ffprobe"
 
