@@ -10,7 +10,7 @@ import math
 import operator
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -375,8 +375,8 @@ class Format:
     description: str = ""
     extensions: tuple[str, ...] = ()
     modes: str = ""
-    reader: ClassVar[type[Reader] | None] = None
-    writer: ClassVar[type[Writer] | None] = None
+    reader: type[Reader] | None = None
+    writer: type[Writer] | None = None
 
     def __repr__(self) -> str:
         """Tell the name and the description."""

@@ -14,7 +14,6 @@ from bridge.errors import (
     MissingCodec,
     NoSuchFrame,
     TruncatedMedia,
-    UnknownFormat,
     UnsupportedPixels,
     UriError,
 )
@@ -380,8 +379,8 @@ class FilmFormat(Format):
     """Film through the program ffmpeg."""
 
     modes = "iI"
-    reader = FilmReader
-    writer = FilmWriter
+    reader: type[Reader] | None = FilmReader
+    writer: type[Writer] | None = FilmWriter
 
     def __init__(self, container: Container) -> None:
         self.container = container
@@ -389,7 +388,7 @@ class FilmFormat(Format):
         self.description = container.description
         self.extensions = container.extensions
         if not container.muxer:
-            self.writer = None  # type: ignore[misc] # of this one format
+            self.writer = None
 
     def can_read(self, request: Request) -> bool:
         """Take content of our kind; of formats that share a kind, the one with the name's extension is first."""

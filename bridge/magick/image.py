@@ -256,7 +256,7 @@ class PictureFormat(Format):
         self.description = picture.description
         self.extensions = picture.extensions
         if picture.written:
-            self.writer = PictureWriter  # type: ignore[misc]
+            self.writer = PictureWriter
 
     def can_read(self, request: Request) -> bool:
         """Take content of our kind, or, for formats without a signature, content of no kind by its name."""
