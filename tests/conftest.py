@@ -56,7 +56,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _refuse_the_source_tree() -> None:
     """A file that the wheel lacks would not be missed there."""
     found = importlib.util.find_spec("bridge")
-    origin = Path(found.origin) if found and found.origin else Path()
+    origin = Path(found.origin) if found and found.origin else Path("nowhere")
     installed = any(part in ("site-packages", "dist-packages") for part in origin.parts)
     if not installed and os.environ.get("FRAMEBRIDGE_TEST_SOURCE") != "1":
         message = f"bridge is {origin}, not the built wheel: use scripts/test, or set FRAMEBRIDGE_TEST_SOURCE=1"

@@ -174,7 +174,13 @@ class Request:
 
     def _check_target(self) -> None:
         """Refuse, before any work is done, a target that can't be written."""
-        if self.path.is_dir():
+        try:
+            is_directory = stat.S_ISDIR(self.path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            is_directory = False
+        except OSError as error:
+            raise UriError(f"{self.name} cannot be written: {error.strerror}") from error
+        if is_directory:
             message = f"{self.name} is a directory; name a file in it"
             raise UriIsDirectory(message)
         self.path = Path(os.path.realpath(self.path))  # a link stays, what it points to is replaced

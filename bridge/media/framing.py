@@ -63,6 +63,12 @@ class Cursor:
         self.position = end
         return piece
 
+    def peek(self) -> int:
+        """Give the next byte and leave it there."""
+        if self.position >= len(self.data):
+            raise NeedMore
+        return self.data[self.position]
+
     def integer(self, count: int) -> int:
         """Read a big-endian unsigned integer."""
         return int.from_bytes(self.take(count), "big")

@@ -25,6 +25,7 @@ _CODED_PTS, _STREAM_ID, _SIZE_MSB, _CHECKSUM, _RESERVED = 8, 16, 32, 64, 128
 _HEADER_IDX, _MATCH_TIME, _CODED, _INVALID = 1024, 2048, 4096, 8192
 
 _NEWEST_VERSION = 3
+_MOST_SHIFT = 62  # time stamps have 64 bits
 _ELISION_UP_TO = 4096  # larger frames are never shortened
 _LONG_PACKET = 4096  # packets beyond this repeat a checksum behind their length
 _NO_STARTCODE = b"N"[0]  # every start code begins with this byte, no frame code does
@@ -104,7 +105,7 @@ class NutFraming:
             while True:
                 if not self._begun:
                     self._magic(cursor)
-                elif cursor.data[cursor.position : cursor.position + 1] == b"N":
+                elif cursor.peek() == _NO_STARTCODE:
                     self._packet(cursor)
                 else:
                     return self._frame(cursor), cursor.position
@@ -143,7 +144,7 @@ class NutFraming:
             raise CorruptMedia(message)
         _varint(body)  # how many streams
         _varint(body)  # max_distance
-        self._time_bases = [Fraction(_varint(body), _varint(body)) for _ in range(_varint(body))]
+        self._time_bases = [_time_base(body) for _ in range(_varint(body))]
         self._codes = _frame_codes(body)
         self._elision = [b"", *(body.take(_varint(body)) for _ in range(_varint(body)))]
 
@@ -153,16 +154,17 @@ class NutFraming:
             message = "the NUT stream holds something else than video"
             raise CorruptMedia(message)
         body.take(_varint(body))  # fourcc
-        time_base = self._time_bases[_varint(body)]
-        msb_shift = _varint(body)
+        clock, msb_shift = _varint(body), _varint(body)
+        if clock >= len(self._time_bases) or msb_shift > _MOST_SHIFT:
+            raise CorruptMedia("the NUT stream's header contradicts its main header")
         for _ in range(3):  # max_pts_distance, decode_delay, stream_flags
             _varint(body)
         body.take(_varint(body))  # codec specific data
-        self._video = _Video(_varint(body), _varint(body), time_base, msb_shift)
+        self._video = _Video(_varint(body), _varint(body), self._time_bases[clock], msb_shift)
 
     def _syncpoint(self, body: Cursor) -> None:
-        ticks, base = divmod(_varint(body), len(self._time_bases))
         video = self._stream_seen()
+        ticks, base = divmod(_varint(body), len(self._time_bases))
         video.last_pts = int(ticks * self._time_bases[base] / video.time_base)
 
     def _stream_seen(self) -> _Video:
@@ -185,7 +187,9 @@ class NutFraming:
         pts = video.full_pts(_varint(cursor)) if flags & _CODED_PTS else video.last_pts + code.pts_delta
         size = code.size_lsb + (code.size_mul * _varint(cursor) if flags & _SIZE_MSB else 0)
         header = self._frame_tail(cursor, flags, code)
-        prefix = self._elision[header] if size <= _ELISION_UP_TO else b""
+        prefix = self._elision_header(header) if size <= _ELISION_UP_TO else b""
+        if len(prefix) > size:
+            raise CorruptMedia("a frame of the NUT stream is smaller than its own beginning")
         video.last_pts = pts
         return FrameHead(
             width=video.width,
@@ -195,6 +199,11 @@ class NutFraming:
             time_base=video.time_base,
             prefix=prefix,
         )
+
+    def _elision_header(self, index: int) -> bytes:
+        if index >= len(self._elision):
+            raise CorruptMedia("a frame of the NUT stream begins with something that was never sent")
+        return self._elision[index]
 
     @staticmethod
     def _frame_tail(cursor: Cursor, flags: int, code: _FrameCode) -> int:
@@ -218,6 +227,14 @@ def _varint(cursor: Cursor) -> int:
         value = value << 7 | byte & 0x7F
         if not byte & 0x80:
             return value
+
+
+def _time_base(body: Cursor) -> Fraction:
+    """Read seconds per tick; a clock that stands or runs infinitely fast is none."""
+    over, under = _varint(body), _varint(body)
+    if not over or not under:
+        raise CorruptMedia(f"a clock of {over}/{under} seconds in the NUT stream")
+    return Fraction(over, under)
 
 
 def _signed(cursor: Cursor) -> int:

@@ -91,7 +91,8 @@ class PixelFormat:
     def view(self, frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Give the frame as the user sees it: ``(h, w)`` or ``(h, w, channels)``, R before G before B.
 
-        No pixel is copied. Subsampled formats are given as `empty` made them.
+        Packed formats are viewed, planar RGB is interleaved into a copy. Subsampled formats are given as
+        `empty` made them.
         """
         if self.subsampled or frame.ndim == 2 or not self.order:
             return frame

@@ -44,7 +44,7 @@ class PnmFraming:
 
 
 def _number(text: bytes) -> int:
-    if not text.isdigit():
+    if not text.isdigit() or len(text) > 10:
         message = f"{text[:20]!r} where a PNM head has a number"
         raise CorruptMedia(message)
     return int(text)

@@ -6,7 +6,6 @@ a file costs no more than itself.
 
 from __future__ import annotations
 
-import itertools
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -182,10 +181,12 @@ def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
     if reader is None:
         return None
     try:
-        return reader(_Window(read_at))
+        head = reader(_Window(read_at))
     except (struct.error, IndexError) as error:
-        message = f"the {kind.upper()} header is damaged or ends early"
-        raise CorruptMedia(message) from error
+        raise CorruptMedia(f"the {kind.upper()} header is damaged or ends early") from error
+    if min(head.width, head.height, head.frames) < 1:
+        raise CorruptMedia(f"the {kind.upper()} holds {head.frames} pictures of {head.width}x{head.height}")
+    return head
 
 
 class _Window:
@@ -199,6 +200,7 @@ class _Window:
         self._piece = b""
 
     def __call__(self, at: int, count: int) -> bytes:
+        """Give up to `count` bytes at `at`."""
         if not self._at <= at <= at + count <= self._at + len(self._piece):
             self._at, self._piece = at, self._read_at(at, max(count, self.PIECE))
         return self._piece[at - self._at : at - self._at + count]
@@ -209,6 +211,12 @@ class _Window:
 
     def byte(self, at: int) -> int:
         return self(at, 1)[0]
+
+    def little(self, at: int, count: int) -> int:
+        raw = self(at, count)
+        if len(raw) < count:
+            raise IndexError(at)
+        return int.from_bytes(raw, "little")
 
 
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
@@ -251,12 +259,16 @@ def _jpeg(data: _Window) -> PictureHead:
 
 def _gif(data: _Window) -> PictureHead:
     width, height, flags = struct.unpack("<HHB", data(6, 5))
-    frames = list(_gif_frames(data, 13 + _colour_table(flags)))
-    first = frames[:1]
-    holes = any(frame.holes(width, height) for frame in first)
-    for before, frame in itertools.pairwise(frames):
-        holes |= before.cleared and frame.holes(width, height)
-    return PictureHead(width=width, height=height, channels=4 if holes else 3, frames=len(frames))
+    frames, alpha, cleared = 0, False, True  # before the first frame the canvas is empty
+    for frame in _gif_frames(data, 13 + _colour_table(flags)):
+        frames += 1
+        alpha |= cleared and frame.holes(width, height)
+        if frame.disposal != _RESTORE_PREVIOUS:  # which goes back to a canvas as empty as it was
+            cleared = frame.disposal == _RESTORE_BACKGROUND or (cleared and frame.holes(width, height))
+    return PictureHead(width=width, height=height, channels=4 if alpha else 3, frames=frames)
+
+
+_RESTORE_BACKGROUND, _RESTORE_PREVIOUS = 2, 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -265,7 +277,7 @@ class _GifFrame:
 
     box: tuple[int, int, int, int]
     transparent: bool
-    cleared: bool  # its place is emptied before the next frame
+    disposal: int  # what becomes of its place before the next frame
 
     def holes(self, width: int, height: int) -> bool:
         left, top, wide, high = self.box
@@ -288,7 +300,7 @@ def _gif_frames(data: _Window, at: int) -> Iterator[_GifFrame]:
         else:
             box = struct.unpack("<4H", data(at + 1, 8))
             at += 11 + _colour_table(data.byte(at + 9))
-            yield _GifFrame(box=box, transparent=bool(control & 1), cleared=control >> 2 & 7 == 2)
+            yield _GifFrame(box=box, transparent=bool(control & 1), disposal=control >> 2 & 7)
             control = 0
         while size := data(at, 1):
             at += 1 + size[0]
@@ -322,7 +334,7 @@ def _webp(data: _Window) -> PictureHead:
         channels = 4 if bits >> 28 & 1 else 3
         return PictureHead(width=(bits & 0x3FFF) + 1, height=(bits >> 14 & 0x3FFF) + 1, channels=channels)
     flags = data.byte(20)
-    width, height = (int.from_bytes(data(at, 3), "little") + 1 for at in (24, 27))
+    width, height = (data.little(at, 3) + 1 for at in (24, 27))
     frames = _webp_frames(data) if flags & 2 else 1
     return PictureHead(width=width, height=height, channels=4 if flags & 16 else 3, frames=frames)
 

@@ -34,6 +34,7 @@ __all__ = ["Child", "Exit", "Output", "run", "words"]
 _GRACE = 1.0  # seconds from one rung of the stop ladder to the next
 _REAP = 5.0  # seconds that SIGKILL may take, which is the kernel's time and not the program's
 _CHUNK = 1 << 16
+_DRAINED_AT_ONCE = 16  # chunks
 _LAST_WORDS = 2000
 _ADDRESS = re.compile(r"\[[\w#:,/ -]+ @ 0x[0-9a-f]+\] ?")
 
@@ -400,12 +401,22 @@ class Child:
     def _drain(self) -> None:
         """Take what the error stream has, without waiting; close it at its end."""
         stderr = self._process.stderr
-        while stderr >= 0 and select.select([stderr], [], [], 0)[0]:
+        if stderr < 0:
+            return
+        poller = select.poll()
+        poller.register(stderr, select.POLLIN)
+        for _ in range(_DRAINED_AT_ONCE):  # somebody may write faster than we read
+            if not poller.poll(0):
+                return
             data = os.read(stderr, _CHUNK)
             self._tail.add(data)
             if not data:
                 self._process.shut_stderr()
                 return
+
+    def too_slow(self, seconds: float) -> ToolTimeout:
+        """Stop it and make the error for work that took longer than it may in all."""
+        return self._timeout(seconds, "was not done")
 
     def _timeout(self, seconds: float, complaint: str) -> ToolTimeout:
         end = self.abort(f"{complaint} for {seconds:g} s")
@@ -481,9 +492,11 @@ def run(
     total = 0
     deadline = time.monotonic() + seconds
     with Child(argv, subject=subject, stdin=stdin, pass_fds=pass_fds) as child:
-        while count := child.read_into(view, deadline - time.monotonic()):
+        while count := child.read_into(view, max(0.0, deadline - time.monotonic())):
             pieces.append(bytes(view[:count]))
             total += count
+            if time.monotonic() > deadline:
+                raise child.too_slow(seconds)
             if total > most:
                 message = f"{subject}: {child!r} wrote more than {most} bytes"
                 raise LimitExceeded(message, command=child.argv)
@@ -527,12 +540,12 @@ def _launch(
             theirs.callback(other.close)
             return mine, other.fileno()
 
-        in_ours, in_theirs = joint() if feed else (None, stdin)
-        out_ours, out_theirs = joint() if stdout is None else (None, stdout)
-        err_ours, err_theirs = pipe()
-        ours.callback(os.close, err_ours)
-        theirs.callback(os.close, err_theirs)
         try:
+            in_ours, in_theirs = joint() if feed else (None, stdin)
+            out_ours, out_theirs = joint() if stdout is None else (None, stdout)
+            err_ours, err_theirs = pipe()
+            ours.callback(os.close, err_ours)
+            theirs.callback(os.close, err_theirs)
             popen = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL if in_theirs is None else in_theirs,

@@ -15,9 +15,9 @@ import logging
 import os
 import re
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
 from bridge.errors import BridgeError, MissingCodec, ToolMissing
 from bridge.process.child import run, words
@@ -286,11 +286,12 @@ def _bundled() -> Iterator[str]:
 
 def _identify(name: str, path: str, source: str) -> tuple[Tool | None, str]:
     """Ask a candidate who it is; give the Tool, or None and why not."""
+    path = os.path.abspath(path)  # noqa: PTH100 - a link stays: what it is called may matter to the program
     key = _stamp(path)
     if key is None:
         return None, "is not an executable file"
     kept = _Cache.read(key).get("banner")
-    if kept is None:
+    if not isinstance(kept, str):
         try:
             said = run([path, "-version"], subject=f"asking {path} who it is", seconds=_ASK, most=1 << 20)
         except BridgeError as error:
@@ -329,16 +330,32 @@ def _release(version: str, banner: str) -> tuple[int, int]:
 
 def _abilities(tool: Tool) -> Abilities:
     key = _stamp(tool.path) or tool.path
-    lists = _KINDS[tool.name].lists
     kept = _Cache.read(key).get("abilities")
-    if kept is None:
-        kept = {}
-        for name, options in lists.items():
-            hide = ("-hide_banner",) if tool.name == "ffmpeg" else ()
-            said = run([tool.path, *hide, *options], subject=f"asking {tool} for its {name}", seconds=_ASK)
-            kept |= _LISTS[name](name, said.stdout.decode("utf-8", "replace"))
+    if not _plausible(kept):
+        kept = _asked(tool)
         _Cache.add(key, {"abilities": kept})
     return Abilities(**{name: frozenset(names) for name, names in kept.items()})
+
+
+def _asked(tool: Tool) -> dict[str, list[str]]:
+    """Have the program print its lists."""
+    hide = ("-hide_banner",) if tool.name == "ffmpeg" else ()
+    found: dict[str, list[str]] = {}
+    for name, options in _KINDS[tool.name].lists.items():
+        said = run([tool.path, *hide, *options], subject=f"asking {tool} for its {name}", seconds=_ASK)
+        found |= _LISTS[name](name, said.stdout.decode("utf-8", "replace"))
+    return found
+
+
+def _plausible(kept: Any) -> TypeGuard[dict[str, list[str]]]:
+    """Tell whether remembered abilities have the form in which they were written."""
+    names = {field.name for field in fields(Abilities)}
+    return (
+        isinstance(kept, dict)
+        and bool(kept)
+        and kept.keys() <= names
+        and all(isinstance(row, list) and all(isinstance(name, str) for name in row) for row in kept.values())
+    )
 
 
 def _ffmpeg_list(name: str, text: str) -> dict[str, list[str]]:
@@ -421,7 +438,16 @@ class _Cache:
         path = key.partition("|")[0]
         tools = {k: v for k, v in cls._stored().items() if k.partition("|")[0] != path} | {key: cls._memory[key]}
         with contextlib.suppress(OSError):
-            cls._file().parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=cls._file().parent, delete=False) as out:
-                json.dump({"version": _CACHE_VERSION, "tools": tools}, out)
-            Path(out.name).replace(cls._file())
+            cls._write({"version": _CACHE_VERSION, "tools": tools})
+
+    @classmethod
+    def _write(cls, content: dict[str, Any]) -> None:
+        cls._file().parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".tools-", dir=cls._file().parent)
+        try:
+            with os.fdopen(descriptor, "w") as out:
+                json.dump(content, out)
+            Path(name).replace(cls._file())
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
