@@ -111,6 +111,6 @@ def test_probe_tells_pages_and_streams(media: Media) -> None:
     assert bridge.probe(media("camera.png")).pages[0].shape == (512, 512)
     assert bridge.probe(media("chessboard_RGB.png")).pages[0].dtype == "uint16"
     assert len(bridge.probe(media("no_time_for_that_tiny.gif")).pages) == 24
-    assert bridge.probe(media("multipage.tif")).pages[0].shape == (2, 15, 10)
+    assert [page.shape for page in bridge.probe(media("multipage.tif")).pages] == [(15, 10), (15, 10)]
     info: Any = bridge.probe(media("bigbuckbunny.mp4"))
     assert (info.video.codec, info.video.width, info.audio.codec) == ("h264", 1280, "aac")
