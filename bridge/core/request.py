@@ -56,6 +56,8 @@ class Request:
         The user's further keywords, for the Reader or Writer.
     limits : Limits
         What the call may cost.
+    name : str, optional
+        What messages call it, where that is not the uri.
 
     Attributes
     ----------
@@ -75,6 +77,7 @@ class Request:
         writing: bool = False,
         kwargs: dict[str, Any] | None = None,
         limits: Limits = DEFAULT,
+        name: str | None = None,
     ) -> None:
         if mode not in MODES:
             message = f"mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}"
@@ -84,7 +87,7 @@ class Request:
         self.kwargs = dict(kwargs or {})
         self.limits = limits
         self.resource = parse(uri)
-        self.name = str(self.resource)
+        self.name = name or str(self.resource)
         self.kind: str | None = None
         self._head: bytes | None = None
         self._files = _Files()
@@ -203,15 +206,28 @@ class Request:
         """
         if self._files.part is None:
             part = self.path.with_name(f".framebridge-{os.getpid()}-{os.urandom(6).hex()}.part")
+            self._files.part = part  # before it is made: an interrupt may come between
             try:
                 descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
             except OSError as error:
+                self._files.part = None
                 if error.errno in _FORBIDDEN:
                     raise self._forbidden_folder() from error
                 raise self._not_placed(error) from error
             os.close(descriptor)
-            self._files.part = part
         return self._files.part
+
+    @contextlib.contextmanager
+    def output(self) -> Iterator[int]:
+        """Give a descriptor of the file that the output is made in, for one child; closed on leaving.
+
+        A child that gets a name could make the file again after we have removed it.
+        """
+        descriptor = os.open(self.part(), os.O_RDWR | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def commit(self) -> None:
         """Put the finished output in its place, with the mode of the file that it replaces."""

@@ -1,7 +1,7 @@
 """The command lines of ffmpeg and ffprobe, for releases 4.4 to 9. Pure: values in, arguments out.
 
-No string of the user's becomes an option, a pattern or a protocol: inputs are descriptors, the demuxer is
-fixed, outputs are a pipe or a ``file:`` name of our own.
+No string of the user's becomes an option, a pattern or a protocol: inputs and outputs are descriptors, the
+demuxer is fixed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INPUT",
+    "OUTPUT",
     "Release",
     "copy_listing",
     "count_packets",
@@ -25,7 +26,6 @@ __all__ = [
     "describe",
     "encode",
     "encode_still",
-    "file_name",
     "probe",
     "rate",
 ]
@@ -33,14 +33,10 @@ __all__ = [
 Release = tuple[int, int]
 
 _QUIET = ("-nostdin", "-hide_banner", "-v", "error")
-INPUT = "file:/proc/self/fd/0"
+INPUT = "file:/proc/self/fd/0"  # standard input, but seekable
+OUTPUT = "file:/proc/self/fd/1"
 _FPS_MODE_SINCE = (5, 1)  # -vsync before; gone in 9
 _DEMUX_TIME_BASE_SINCE = (6, 1)  # -1 before; gone in 9
-
-
-def file_name(path: str) -> str:
-    """Give an absolute path as ffmpeg takes it literally, whatever characters it holds."""
-    return f"file:{path}"
 
 
 def _passthrough(release: Release) -> dict[str, str]:
@@ -107,7 +103,6 @@ def encode(
     pixels: PixelFormat,
     size: tuple[int, int],
     fps: Fraction,
-    output: str,
     *,
     muxer: str,
     video: Mapping[str, Any],
@@ -116,7 +111,7 @@ def encode(
     audio_codec: str = "copy",
     extra: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Encode raw frames from standard input to a file.
+    """Encode raw frames from standard input to the file that is standard output.
 
     Parameters
     ----------
@@ -143,10 +138,9 @@ def encode(
     if audio is not None:
         streams.append(ffmpeg.input(audio)["a:0"])
         options |= {"c:a": audio_codec, "strict": "-2"}  # FLAC and Opus in MP4 count as experimental before 5.x
-    made = ffmpeg.output(*streams, output, format=muxer, **_passthrough(release), **options)
-    arguments = _render(made.overwrite_output())
-    at = arguments.index(output)
-    return (*arguments[:at], *extra, *arguments[at:])
+    made = ffmpeg.output(*streams, OUTPUT, format=muxer, **_passthrough(release), **options)
+    *arguments, output, overwrite = _render(made.overwrite_output())
+    return (*arguments, *extra, output, overwrite)
 
 
 def _palette(raw: Any, pixels: PixelFormat) -> Any:
@@ -187,7 +181,7 @@ def copy_listing(demuxer: str | None, stream: int = 0, name: str = INPUT) -> tup
 def describe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
     """Describe a file by ffmpeg alone: stream headers on standard output, its banner on the error stream."""
     source = ffmpeg.input(name, **({"f": demuxer} if demuxer else {}))
-    made = ffmpeg.output(source, "pipe:1", format="framecrc", c="copy", t=0, map="0")
+    made = ffmpeg.output(source, "pipe:1", format="framecrc", c="copy", t=0.001, map="0")  # the first packets
     return _render(made, quiet=("-nostdin", "-hide_banner", "-v", "info"))
 
 

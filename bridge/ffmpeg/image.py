@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -155,11 +154,8 @@ class StillWriter(Writer):
             raise UnsupportedPixels(message)
         options = {"pix_fmt": still.written[pixels.name], **self._quality_options()}
         arguments = argv.encode_still(pixels, (image.shape[1], image.shape[0]), still.encoder, options)
-        part = os.open(self.request.part(), os.O_WRONLY | os.O_CLOEXEC)
-        try:
+        with self.request.output() as part:
             self._child = Child((self._tool.path, *arguments), subject=self.request.name, feed=True, stdout=part)
-        finally:
-            os.close(part)
         self._child.write(memory_of(pixels.memory(image)), self.request.limits.stall)
         self._child.end_input()
 

@@ -40,18 +40,29 @@ def media_info(request: Request, demuxer: str | None) -> MediaInfo:
 
 
 def count_frames(request: Request, demuxer: str | None, stream: int = 0) -> int:
-    """Count the packets of a video stream, which for film is its frames; nothing is decoded."""
-    tool = toolbox().get("ffprobe") or toolbox().find("ffmpeg")
-    if tool.name == "ffmpeg":
-        said = _ask(tool, argv.copy_listing(demuxer, stream), request)
-        lines = said.stdout.decode("ascii", "replace").splitlines()
-        return sum(not line.startswith("#") for line in lines)
-    said = _ask(tool, argv.count_packets(demuxer, stream), request)
+    """Count the packets of a video stream, which for film is its frames; nothing is decoded.
+
+    Raises
+    ------
+    CorruptMedia
+        If the stream is not there or cannot be read.
+    """
+    ffprobe = toolbox().get("ffprobe")
+    counted = _counted(request, ffprobe, demuxer, stream) if ffprobe else None
+    if counted is not None:
+        return counted
+    ffmpeg = toolbox().find("ffmpeg")  # also where ffprobe fails: 6.0's static build crashes on transport streams
+    said = _ask(ffmpeg, argv.copy_listing(demuxer, stream), request)
+    if not said.exit.ok:
+        raise _corrupt(said, request, ffmpeg)
+    return sum(not line.startswith(b"#") for line in said.stdout.splitlines())
+
+
+def _counted(request: Request, ffprobe: Tool, demuxer: str | None, stream: int) -> int | None:
+    """Have ffprobe count; None where its answer is no answer."""
+    said = _ask(ffprobe, argv.count_packets(demuxer, stream), request)
     numbers = [line.strip(", ") for line in said.stdout.decode("ascii", "replace").splitlines()]
-    found = [int(number) for number in numbers if number.isdigit()]
-    if not found or not said.exit.ok:
-        raise _corrupt(said, request, tool)
-    return found[0]
+    return next((int(number) for number in numbers if number.isdigit()), None) if said.exit.ok else None
 
 
 def _ask(tool: Tool, arguments: tuple[str, ...], request: Request) -> Output:
@@ -183,14 +194,18 @@ _DURATION = re.compile(r"^\s+Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)(?:, start: 
 _STREAM = re.compile(r"^\s+Stream #0:(\d+)\S*: (Video|Audio|Subtitle|Data|Attachment): (\w+)(.*)")
 _SIZE = re.compile(r", (\d+)x(\d+)")
 _HEADER = re.compile(r"^#(\w+) (\d+): (.+)$")
+_PACKET = re.compile(r"^(\d+),\s*-?\d+,\s*-?\d+,\s*(\d+),")
 _PIXELS = re.compile(r"^(?: \([^)]*\))*, ([a-z]\w+)")
 
 
 def from_banner(headers: str, banner: str, uri: str, source: str) -> MediaInfo:
     """Turn what ffmpeg prints of an input into a MediaInfo; less is known so than by ffprobe."""
     facts: dict[tuple[str, int], str] = {}
-    for match in filter(None, map(_HEADER.match, headers.splitlines())):
-        facts[match[1], int(match[2])] = match[3].strip()
+    for line in headers.splitlines():
+        if match := _HEADER.match(line):
+            facts[match[1], int(match[2])] = match[3].strip()
+        elif packet := _PACKET.match(line):
+            facts.setdefault(("duration", int(packet[1])), packet[2])
     lines = banner.partition("\nOutput #0")[0].splitlines()
     form = next((match[1] for match in map(_INPUT.match, lines) if match), "")
     length = next((match for match in map(_DURATION.match, lines) if match), None)
@@ -231,11 +246,19 @@ def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> V
         width=int(width),
         height=int(height),
         pixel_format=pixels[1] if pixels else None,
-        fps=argv.rate(float(frame_rate[1].replace("k", "e3"))) if frame_rate else None,
+        fps=_exact_rate(frame_rate[1], facts, index) if frame_rate else None,
         time_base=_ratio(facts.get(("tb", index))),
         sample_aspect_ratio=_ratio(aspect[1]) if aspect else None,
         attached_picture="(attached pic)" in rest,
     )
+
+
+def _exact_rate(printed: str, facts: dict[tuple[str, int], str], index: int) -> Fraction:
+    """Give the rate that the banner rounds to two decimals, from how long the first frame lasts."""
+    rounded = float(printed.replace("k", "e3"))
+    time_base, ticks = _ratio(facts.get(("tb", index))), _int(facts.get(("duration", index)))
+    exact = 1 / (ticks * time_base) if ticks and time_base else None
+    return exact if exact and abs(exact - rounded) < 0.006 else argv.rate(rounded)
 
 
 _CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "5.1(side)": 6, "7.1": 8}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from typing import TYPE_CHECKING, Any
 
 from bridge.core.format import Format, Reader, Writer
@@ -307,14 +306,13 @@ class FilmWriter(Writer):
         self._sink.put(memory_of(self._pixels.memory(image)))
 
     def _start(self, pixels: PixelFormat, shape: tuple[int, ...]) -> FrameSink:
-        with contextlib.ExitStack() as inputs:
-            audio = inputs.enter_context(self._audio.input()) if self._audio else None
+        with contextlib.ExitStack() as files:
+            audio = files.enter_context(self._audio.input()) if self._audio else None
             arguments = argv.encode(
                 self._tool.release,
                 pixels,
                 (shape[1], shape[0]),
                 self._fps,
-                argv.file_name(str(self.request.part())),
                 muxer=self._container.muxer,
                 video=self._video,
                 filters="palette" if self._container.muxer == "gif" else None,
@@ -326,16 +324,10 @@ class FilmWriter(Writer):
                 (self._tool.path, *arguments),
                 subject=self.request.name,
                 feed=True,
-                stdout=self._nowhere(inputs),
+                stdout=files.enter_context(self.request.output()),
                 pass_fds=() if audio is None else (audio,),
             )
         return FrameSink(child, stall=self.request.limits.stall)
-
-    @staticmethod
-    def _nowhere(inputs: contextlib.ExitStack) -> int:
-        descriptor = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        inputs.callback(os.close, descriptor)
-        return descriptor
 
     def _finish(self) -> None:
         if self._sink is None:  # the base class calls this only after an append
@@ -344,7 +336,7 @@ class FilmWriter(Writer):
         child.end_input()
         if not child.wait(self.request.limits.finish).ok:
             raise child.failure()
-        with Request(self.request.part()) as made:
+        with Request(self.request.part(), name=self.request.name) as made:
             written = probe.count_frames(made, DEMUXERS.get(sniff(made.head) or ""))
         if written != self._sink.frames:
             message = (

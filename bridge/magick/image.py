@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,8 +116,7 @@ class PictureReader(Reader):
             source.fill(head, memory_of(frame))
         except TruncatedMedia:
             raise self._failure(source) from None
-        if self._head.channels == 2:
-            frame = frame[..., ::3].copy()
+        frame = _fit(frame, self._head.channels)
         return frame if frame.dtype == np.uint8 else frame.astype(np.uint16)
 
     def _failure(self, source: FrameSource[FrameHead]) -> Exception:
@@ -189,13 +187,9 @@ class PictureWriter(Writer):
             message = f"{self.request.name}: {self._format.name} holds one picture; write a film, a GIF or a TIFF"
             raise UnsupportedPixels(message)
         self._check(image)
-        part = os.open(self.request.part(), os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            arguments = argv.write(self._tool.path, self._picture.coder, self._options(image))
-            child = Child(arguments, subject=self.request.name, feed=True, stdout=part)
-        finally:
-            os.close(part)
-        self._child = child
+        arguments = argv.write(self._tool.path, self._picture.coder, self._options(image))
+        with self.request.output() as part:
+            child = self._child = Child(arguments, subject=self.request.name, feed=True, stdout=part)
         stall = self.request.limits.stall
         pixels = np.ascontiguousarray(image.astype(">u2", copy=False) if image.itemsize == 2 else image)
         child.write(memoryview(pam_header(image)), stall)
@@ -229,6 +223,16 @@ class PictureWriter(Writer):
     def _abort(self) -> None:
         with contextlib.suppress(AttributeError):  # `_append` may not have come so far
             self._child.abort()
+
+
+def _fit(frame: np.ndarray[Any, Any], channels: int) -> np.ndarray[Any, Any]:
+    """Give the channels that the header promises, where ImageMagick sent gray and alpha or RGBA for the other."""
+    sent = 1 if frame.ndim == 2 else frame.shape[2]
+    if (sent, channels) == (4, 2):
+        return frame[..., ::3].copy()
+    if (sent, channels) == (2, 4):
+        return frame[..., [0, 0, 0, 1]]
+    return np.repeat(frame[..., None], 3, axis=2) if (sent, channels) == (1, 3) else frame
 
 
 _SENT = {1: 1, 2: 4, 3: 3, 4: 4}  # channels wanted -> channels sent: gray and alpha travel as RGBA

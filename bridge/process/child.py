@@ -551,7 +551,7 @@ def _launch(
                 stdin=subprocess.DEVNULL if in_theirs is None else in_theirs,
                 stdout=out_theirs,
                 stderr=err_theirs,
-                env=isolation.environment(),
+                env=isolation.environment(argv[0]),
                 start_new_session=True,
                 pass_fds=pass_fds,
             )
