@@ -11,17 +11,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bridge import errors
-from bridge.api import get_reader, get_writer, imread, imwrite, mimread, mimwrite, probe
+from bridge.api import (
+    get_reader,
+    get_writer,
+    help,
+    imread,
+    imwrite,
+    mimread,
+    mimwrite,
+    mvolread,
+    mvolwrite,
+    probe,
+    show_formats,
+    volread,
+    volwrite,
+)
 from bridge.core.array import Array
 from bridge.errors import BridgeError
 from bridge.limits import Limits
 
 if TYPE_CHECKING:
     from bridge.catalogue import formats
+    from bridge.core.uri import sequence
+    from bridge.v3 import imiter, immeta, imopen, improps
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "RETURN_BYTES",
     "Array",
     "BridgeError",
     "Limits",
@@ -29,20 +46,60 @@ __all__ = [
     "formats",
     "get_reader",
     "get_writer",
+    "help",
+    "imiter",
+    "immeta",
+    "imopen",
+    "improps",
     "imread",
+    "imsave",
     "imwrite",
     "mimread",
+    "mimsave",
     "mimwrite",
+    "mvolread",
+    "mvolsave",
+    "mvolwrite",
     "probe",
+    "read",
+    "save",
+    "sequence",
+    "show_formats",
+    "volread",
+    "volsave",
+    "volwrite",
 ]
+
+RETURN_BYTES = "<bytes>"
+
+# The older names of imageio.
+read = get_reader
+save = get_writer
+imsave = imwrite
+mimsave = mimwrite
+volsave = volwrite
+mvolsave = mvolwrite
+
+_LATER = {
+    "formats": "bridge.catalogue",
+    "sequence": "bridge.core.uri",
+    "imiter": "bridge.v3",
+    "immeta": "bridge.v3",
+    "imopen": "bridge.v3",
+    "improps": "bridge.v3",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Make the catalogue when it is first asked for, so that importing bridge starts and loads nothing."""
-    if name == "formats":
-        from bridge.catalogue import formats
+    """Import what needs more than numpy when it is first asked for: importing bridge loads and starts nothing."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'bridge' has no attribute {name!r}")
+    import importlib
 
-        globals()["formats"] = formats
-        return formats
-    message = f"module 'bridge' has no attribute {name!r}"
-    raise AttributeError(message)
+    value = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, those that are imported later too."""
+    return sorted({*globals(), *__all__})

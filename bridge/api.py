@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bridge.core.array import Array, MemoryGuard
+from bridge.core.array import Array, MemoryGuard, check_volume, nbytes
 from bridge.errors import UnsupportedPixels
 from bridge.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     import numpy as np
 
     from bridge.core.format import Reader, Writer
     from bridge.media.info import MediaInfo
 
-__all__ = ["get_reader", "get_writer", "imread", "imwrite", "mimread", "mimwrite", "probe"]
+__all__ = [
+    "get_reader",
+    "get_writer",
+    "help",
+    "imread",
+    "imwrite",
+    "mimread",
+    "mimwrite",
+    "mvolread",
+    "mvolwrite",
+    "probe",
+    "show_formats",
+    "volread",
+    "volwrite",
+]
 
 
 def get_reader(
@@ -26,8 +40,8 @@ def get_reader(
 
     Parameters
     ----------
-    uri : str or path
-        The file.
+    uri : str, path, bytes or file object
+        The resource: a file name, a member of a zip file, an address, a file object, or the content itself.
     format : str, optional
         A format's name or an extension. By default the content decides.
     mode : {"i", "I", "v", "V", "?"}
@@ -56,7 +70,10 @@ def get_reader(
     # Imported here, as in get_writer, so that `import bridge` costs next to nothing beside numpy.
     from bridge.catalogue import reader_for
     from bridge.core.request import Request
+    from bridge.core.uri import Series, sequence
 
+    if format is not None and format.lower() == "sequence" and not isinstance(uri, Series):
+        uri = sequence(uri)
     request = Request(uri, mode, kwargs=kwargs, limits=limits)
     try:
         return reader_for(request, format).get_reader(request)
@@ -75,8 +92,8 @@ def get_writer(
 
     Parameters
     ----------
-    uri : str or path
-        The file.
+    uri : str, path or file object
+        The resource; ``"<bytes>"`` keeps the content for ``writer.request.get_result()``.
     format : str, optional
         A format's name or an extension. By default the file's extension decides.
     mode : {"i", "I", "v", "V", "?"}
@@ -107,12 +124,12 @@ def imread(uri: Any, format: str | None = None, **kwargs: Any) -> Array:
 
     Parameters
     ----------
-    uri : str or path
-        The file.
+    uri : str, path, bytes or file object
+        The resource: a file name, a member of a zip file, an address, a file object, or the content itself.
     format : str, optional
         A format's name or an extension. By default the content decides.
     **kwargs
-        Keywords of the format's reader.
+        Keywords of the format's reader; see `help`.
 
     Returns
     -------
@@ -125,95 +142,206 @@ def imread(uri: Any, format: str | None = None, **kwargs: Any) -> Array:
     >>> imread("photo.jpg").shape                        # doctest: +SKIP
     (3024, 4032, 3)
     """
-    with get_reader(uri, format, "i", **kwargs) as reader:
+    return _read_first(uri, format, "i", kwargs)
+
+
+def volread(uri: Any, format: str | None = None, **kwargs: Any) -> Array:
+    """Read a volume.
+
+    Parameters
+    ----------
+    uri, format, **kwargs
+        As for `imread`.
+
+    Returns
+    -------
+    Array
+        ``N x M x L``, or ``N x M x L x K`` if each voxel is a tuple, with metadata in its attribute `meta`.
+    """
+    return _read_first(uri, format, "v", kwargs)
+
+
+def _read_first(uri: Any, format: str | None, mode: str, kwargs: dict[str, Any]) -> Array:
+    with get_reader(uri, format, mode, **kwargs) as reader:
         image = reader.get_data(0)
         image.meta = {**reader.get_meta_data(), **image.meta}
         return image
 
 
-def imwrite(uri: Any, im: np.ndarray[Any, Any], format: str | None = None, **kwargs: Any) -> None:
-    """Write an image.
-
-    Parameters
-    ----------
-    uri : str or path
-        The file; its extension says the format.
-    im : numpy.ndarray
-        ``(height, width)`` or ``(height, width, channels)``. Its dtype decides the depth, never its values.
-    format : str, optional
-        A format's name or an extension.
-    **kwargs
-        Keywords of the format's writer.
-
-    Raises
-    ------
-    UnsupportedPixels
-        If the format cannot hold the array as it is; the message names formats that can.
-    """
-    with get_writer(uri, format, "i", **kwargs) as writer:
-        writer.append_data(im)
-
-
-def mimread(uri: Any, format: str | None = None, memtest: bool | int = True, **kwargs: Any) -> list[Array]:
+def mimread(uri: Any, format: str | None = None, memtest: bool | float | str = True, **kwargs: Any) -> list[Array]:
     """Read multiple images.
 
     Parameters
     ----------
-    uri : str or path
-        The file.
-    format : str, optional
-        A format's name or an extension.
-    memtest : bool or int
-        Raise when the images take more than 256 MB, or than this many bytes; False never raises.
-    **kwargs
-        Keywords of the format's reader.
+    uri, format, **kwargs
+        As for `imread`.
+    memtest : bool, number or str
+        Raise when the images take more than 256 MB, or than this many bytes (``"1GiB"``, ``"200 MB"``). Where
+        their size is known beforehand, nothing is decoded. False never raises.
 
     Returns
     -------
     list of Array
+        Each with metadata in its attribute `meta`.
 
     Raises
     ------
     LimitExceeded
         When the images take too much memory.
     """
+    return _read_all(uri, format, "I", memtest, kwargs)
+
+
+def mvolread(uri: Any, format: str | None = None, memtest: bool | float | str = True, **kwargs: Any) -> list[Array]:
+    """Read multiple volumes.
+
+    Parameters
+    ----------
+    uri, format, **kwargs
+        As for `imread`.
+    memtest : bool, number or str
+        As for `mimread`, with 1 GB.
+
+    Returns
+    -------
+    list of Array
+    """
+    return _read_all(uri, format, "V", memtest, kwargs)
+
+
+def _read_all(
+    uri: Any, format: str | None, mode: str, memtest: bool | float | str, kwargs: dict[str, Any]
+) -> list[Array]:
     images = []
-    with get_reader(uri, format, "I", **kwargs) as reader:
-        most = reader.request.limits.images_memory if memtest is True else int(memtest) or None
-        guard = MemoryGuard(most, "mimread()")
+    with get_reader(uri, format, mode, **kwargs) as reader:
+        limits = reader.request.limits
+        default = limits.images_memory if mode == "I" else limits.volumes_memory
+        guard = MemoryGuard(default if memtest is True else nbytes(memtest), reader.request.name)
+        if guard.most is not None:
+            guard.expect(reader.expected_bytes())
         for image in reader:
             guard.add(image)
             images.append(image)
     return images
 
 
-def mimwrite(
-    uri: Any,
-    ims: Iterable[np.ndarray[Any, Any]] | Sequence[np.ndarray[Any, Any]],
-    format: str | None = None,
-    **kwargs: Any,
-) -> None:
+def imwrite(uri: Any, im: np.ndarray[Any, Any], format: str | None = None, **kwargs: Any) -> bytes | None:
+    """Write an image.
+
+    Parameters
+    ----------
+    uri : str, path or file object
+        The resource; its extension says the format. ``"<bytes>"`` returns the content instead.
+    im : numpy.ndarray
+        ``(height, width)`` or ``(height, width, channels)``. Its dtype decides the depth, never its values.
+    format : str, optional
+        A format's name or an extension.
+    **kwargs
+        Keywords of the format's writer; see `help`.
+
+    Returns
+    -------
+    bytes or None
+        The content, for ``"<bytes>"``.
+
+    Raises
+    ------
+    UnsupportedPixels
+        If the format cannot hold the array as it is; the message names formats that can.
+    """
+    return _write_all(uri, [im], format, "i", kwargs)
+
+
+def mimwrite(uri: Any, ims: Iterable[np.ndarray[Any, Any]], format: str | None = None, **kwargs: Any) -> bytes | None:
     """Write multiple images: a film, an animation or a stack.
 
     Parameters
     ----------
-    uri : str or path
-        The file; its extension says the format.
+    uri, format, **kwargs
+        As for `imwrite`; the keywords are the format's, e.g. ``fps``.
     ims : iterable of numpy.ndarray
         Each ``(height, width)`` or ``(height, width, channels)``.
-    format : str, optional
-        A format's name or an extension.
-    **kwargs
-        Keywords of the format's writer, e.g. ``fps``.
+
+    Returns
+    -------
+    bytes or None
+        The content, for ``"<bytes>"``.
     """
-    with get_writer(uri, format, "I", **kwargs) as writer:
+    return _write_all(uri, ims, format, "I", kwargs)
+
+
+def volwrite(uri: Any, vol: np.ndarray[Any, Any], format: str | None = None, **kwargs: Any) -> bytes | None:
+    """Write a volume.
+
+    Parameters
+    ----------
+    uri, format, **kwargs
+        As for `imwrite`.
+    vol : numpy.ndarray
+        ``N x M x L``, or ``N x M x L x K`` if each voxel is a tuple.
+
+    Returns
+    -------
+    bytes or None
+        The content, for ``"<bytes>"``.
+    """
+    return _write_all(uri, [vol], format, "v", kwargs)
+
+
+def mvolwrite(uri: Any, vols: Iterable[np.ndarray[Any, Any]], format: str | None = None, **kwargs: Any) -> bytes | None:
+    """Write multiple volumes.
+
+    Parameters
+    ----------
+    uri, format, **kwargs
+        As for `imwrite`.
+    vols : iterable of numpy.ndarray
+        Each ``N x M x L`` or ``N x M x L x K``.
+
+    Returns
+    -------
+    bytes or None
+        The content, for ``"<bytes>"``.
+    """
+    return _write_all(uri, vols, format, "V", kwargs)
+
+
+def _write_all(
+    uri: Any, arrays: Iterable[np.ndarray[Any, Any]], format: str | None, mode: str, kwargs: dict[str, Any]
+) -> bytes | None:
+    with get_writer(uri, format, mode, **kwargs) as writer:
         empty = True
-        for im in ims:
-            writer.append_data(im)
+        for array in arrays:
+            if mode in "vV":
+                check_volume(array, writer.request.name)
+            writer.append_data(array)
             empty = False
         if empty:
-            message = f"{uri}: there is no image to write"
-            raise UnsupportedPixels(message)
+            raise UnsupportedPixels(f"{writer.request.name}: there is nothing to write")
+    return writer.request.get_result()
+
+
+def help(name: str | None = None) -> None:
+    """Print the documentation of a format, or a list of the formats.
+
+    Parameters
+    ----------
+    name : str, optional
+        The name of a format, a file name extension, or a full file name.
+    """
+    from bridge.catalogue import describe, formats
+
+    if name is None:
+        print("\n".join(f"{format.name} - {format.description} [{' '.join(format.extensions)}]" for format in formats))
+    else:
+        print(describe(name))
+
+
+def show_formats() -> None:
+    """Print a table of the formats: what this machine reads and writes, by which program, and what is missing."""
+    from bridge.catalogue import table
+
+    print(table())
 
 
 def probe(uri: Any, *, limits: Limits = DEFAULT) -> MediaInfo:

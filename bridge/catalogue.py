@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 
 from bridge.arrays.npy import NpyFormat, NpzFormat
 from bridge.arrays.tiff import TiffFormat
-from bridge.core.format import Format, FormatManager
+from bridge.core.format import Format
+from bridge.core.manager import FormatManager
+from bridge.core.request import Request
+from bridge.core.sequence import SeriesFormat
+from bridge.core.uri import Series
 from bridge.errors import UnknownFormat
 from bridge.ffmpeg.animation import animation_formats
 from bridge.ffmpeg.image import still_formats
@@ -15,21 +20,65 @@ from bridge.magick.image import picture_formats
 from bridge.media.sniff import sniff
 
 if TYPE_CHECKING:
-    from bridge.core.request import Request
+    from collections.abc import Iterator
+
+    from bridge.core.array import Array
+    from bridge.core.format import Reader
 
 __all__ = ["formats", "reader_for", "writer_for"]
 
 
 def _ordered() -> FormatManager:
     """Put the formats in order: in this process first, then ImageMagick, then ffmpeg."""
-    manager = FormatManager()
-    ordered: list[Format] = [NpyFormat(), NpzFormat(), TiffFormat()]
+    manager = FormatManager(_plugins)
+    ordered: list[Format] = [SeriesFormat(_read_one, _describe_one), NpyFormat(), NpzFormat(), TiffFormat()]
     ordered += [*picture_formats(), *still_formats(), *animation_formats(), *film_formats()]
     for format in ordered:
         manager.add_format(format)
     return manager
 
 
+def _plugins() -> Iterator[Format]:
+    """Load the formats that other distributions add: entry points of the group ``bridge.formats``.
+
+    Each is a Format or a callable that gives one. One that fails is left out, and the log says why.
+    """
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="bridge.formats"):
+        try:
+            loaded = point.load()
+            format = loaded if isinstance(loaded, Format) else loaded()
+        except Exception:
+            log.exception("the format plug-in %s could not be loaded", point)
+            continue
+        if isinstance(format, Format):
+            yield format
+        else:
+            log.error("the format plug-in %s gave %r, which is no Format", point, format)
+
+
+def _opened(uri: Any, **kwargs: Any) -> Reader:
+    """Open the reader of one picture of a series."""
+    request = Request(uri, "i", kwargs=kwargs)
+    try:
+        return reader_for(request, None).get_reader(request)
+    except BaseException:
+        request.close()
+        raise
+
+
+def _read_one(uri: Any, **kwargs: Any) -> Array:
+    with _opened(uri, **kwargs) as reader:
+        return reader.get_data(0)
+
+
+def _describe_one(uri: Any) -> Any:
+    with _opened(uri) as reader:
+        return reader.info
+
+
+log = logging.getLogger("bridge")
 formats = _ordered()
 
 
@@ -41,7 +90,7 @@ def reader_for(request: Request, name: str | None) -> Format:
     UnknownFormat
         If none does.
     """
-    request.kind = sniff(request.head)
+    request.kind = None if isinstance(request.resource, Series) else sniff(request.head)
     if request.kind in ("svg", "pdf", "postscript"):
         message = (
             f"{request.name} is a {request.kind.upper()} document: drawing it means running its content, "
@@ -60,3 +109,46 @@ def writer_for(request: Request, name: str | None) -> Format:
         If none does.
     """
     return formats.find_writer(request, name)
+
+
+def describe(name: str) -> str:
+    """Give the documentation of the formats of a name, an extension or a file name.
+
+    Raises
+    ------
+    UnknownFormat
+        If there is none.
+    """
+    first = formats[name]
+    others = [f for f in formats if f is not first and f.name.partition("-")[0] == first.name]
+    return "\n\n".join(format.doc for format in (first, *others))
+
+
+_COLUMNS = ("format", "reads by", "writes by", "samples", "alpha", "animated", "metadata", "extensions")
+
+
+def table() -> str:
+    """Give a readable table of what this machine reads and writes, and below it why not, with the remedy."""
+    rows: list[tuple[str, ...]] = [_COLUMNS]
+    lacking: list[str] = []
+    for format in formats:
+        reads, writes = _by(format, writing=False), _by(format, writing=True)
+        marks = tuple("yes" if fact else "-" for fact in (format.alpha, format.animated, format.metadata))
+        rows.append((format.name, reads, writes, format.depths, *marks, " ".join(format.extensions)))
+        lacking += [f"{format.name}: {reason}" for reason in _reasons(format)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, *(["", "not on this machine:", *lacking] if lacking else [])])
+
+
+def _by(format: Format, *, writing: bool) -> str:
+    if not (format.writer if writing else format.reader) or format.missing(writing=writing):
+        return "-"
+    return format.program or "in-process"
+
+
+def _reasons(format: Format) -> list[str]:
+    """Tell why a format cannot be read or written here, each reason once."""
+    reading = format.missing() if format.reader else ""
+    writing = format.missing(writing=True) if format.writer else ""
+    return [reason for reason in dict.fromkeys((reading, writing)) if reason]

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 __all__ = ["DEFAULT", "Limits"]
 
-MIB = 1 << 20
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -28,8 +26,16 @@ class Limits:
     finish : float
         How long an encoder may take to end a file after its last frame: generous, since a slow disk or
         a busy machine must not cut a file short; when it is reached that is an error, never a short file.
-    images_memory : int
-        Most bytes that `mimread` gathers (``memtest=True``).
+    images_memory, volumes_memory : int
+        Most bytes that `mimread` and `mvolread` gather (``memtest=True``).
+    content : int
+        Most bytes taken from a file object, raw bytes, or a member of an archive.
+    http_connect, http_stall, http_total : float
+        How long a server may take to answer, from one piece to the next, and in all.
+    http_bytes : int
+        Most bytes of a download.
+    http_redirects : int
+        How many redirects are followed.
     """
 
     pixels: int = 178_956_970
@@ -37,7 +43,14 @@ class Limits:
     stall: float = 30.0
     still: float = 60.0
     finish: float = 600.0
-    images_memory: int = 256 * MIB
+    images_memory: int = 256_000_000
+    volumes_memory: int = 1_000_000_000
+    content: int = 1 << 30
+    http_connect: float = 5.0
+    http_stall: float = 10.0
+    http_total: float = 60.0
+    http_bytes: int = 1 << 30
+    http_redirects: int = 5
 
 
 DEFAULT = Limits()

@@ -92,6 +92,9 @@ class _ArraysReader(Reader):
 class NpyReader(_ArraysReader):
     """Reads the one array of an NPY file."""
 
+    def _expected(self) -> int | None:
+        return self.request.size  # and a little header
+
     def _names(self) -> list[str]:
         return ["array"]
 
@@ -119,6 +122,9 @@ class NpzReader(_ArraysReader):
     def _own_descriptor(self) -> int:
         with self.request.input() as descriptor:
             return os.dup(descriptor)
+
+    def _expected(self) -> int | None:
+        return sum(info.file_size for info in self._members)
 
     def _names(self) -> list[str]:
         return [info.filename.removesuffix(".npy") for info in self._members]
@@ -192,6 +198,7 @@ class NpyFormat(Format):
     """One numpy array, any shape and any dtype of numbers."""
 
     name = "NPY"
+    depths = "any"
     description = "numpy array"
     extensions = (".npy",)
     modes = "iIvV"
@@ -207,6 +214,7 @@ class NpzFormat(Format):
     """Several numpy arrays in one file."""
 
     name = "NPZ"
+    depths = "any"
     description = "numpy arrays, compressed"
     extensions = (".npz",)
     modes = "iIvV"
@@ -215,4 +223,8 @@ class NpzFormat(Format):
 
     def can_read(self, request: Request) -> bool:
         """Take zip files that are called ``.npz``: any zip may hold anything."""
-        return request.kind == "zip" and request.extension == ".npz"
+        return self.could_read(request) and request.extension == ".npz"
+
+    def could_read(self, request: Request) -> bool:
+        """Take any zip file: the user has named us."""
+        return request.kind == "zip"

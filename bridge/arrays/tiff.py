@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import struct
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
-from bridge.errors import CorruptMedia, LimitExceeded, TruncatedMedia
+from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.media.info import ImagePage, MediaInfo
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from bridge.core.request import Request
 
 __all__ = ["TiffFormat", "TiffReader", "TiffWriter"]
+
+_CLASSIC = 3_900_000_000  # bytes of pixels that surely fit a classic TIFF
 
 # What tifffile undoes with what Python carries: none, deflate (two numbers), LZMA, PackBits.
 _IN_PROCESS = frozenset({1, 8, 32946, 34925, 32773})
@@ -37,7 +41,7 @@ class TiffReader(Reader):
         with self.request.input() as descriptor:
             self._file = os.fdopen(os.dup(descriptor), "rb")
         try:
-            self._tiff = tifffile.TiffFile(self._file, name=self.request.path.name)
+            self._tiff = tifffile.TiffFile(self._file, name=self.request.file_name or "content")
             self._whole = self.request.mode in "ivV"
             self._check()
         except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError) as error:
@@ -63,11 +67,11 @@ class TiffReader(Reader):
         series = self._tiff.series[0]
         if len(self._tiff.series) > 1:
             return (), len(self._tiff.pages)
-        picture = 3 if series.axes.endswith(("YXS", "SYX", "CYX")) and series.shape[-1] in (3, 4) else 2
-        if series.axes.endswith("SYX"):
-            picture = 3
         shape = tuple(int(side) for side in series.shape)
-        return shape[-picture:], int(np.prod(shape[:-picture], dtype=np.int64))
+        page = tuple(int(side) for side in self._tiff.pages.first.shape)
+        if shape[-len(page) :] != page:  # planes of one picture on pages of their own, or the like
+            page = shape[-2:]
+        return page, int(np.prod(shape[: -len(page)], dtype=np.int64))
 
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index >= self._length():
@@ -84,6 +88,11 @@ class TiffReader(Reader):
             pictures: np.ndarray[Any, Any] = self._tiff.series[0].asarray().reshape(-1, *shape)
             return np.asarray(pictures[index])
         except Exception as error:  # tifffile raises whatever a decoder raises
+            if "imagecodecs" in str(error):
+                raise MissingCodec(
+                    f"{self.request.name}: samples of this type in this compression need the package imagecodecs "
+                    "(pip install imagecodecs)"
+                ) from error
             message = f"{self.request.name}: page {index} cannot be decoded: {error}"
             raise CorruptMedia(message) from error
 
@@ -95,6 +104,9 @@ class TiffReader(Reader):
         else:
             pages = (ImagePage(shape=shape, dtype=str(self._tiff.series[0].dtype)),) * count
         return MediaInfo(uri=self.request.name, format="TIFF", size=self.request.size, pages=pages, source="tifffile")
+
+    def _expected(self) -> int | None:
+        return sum(int(series.nbytes) for series in self._tiff.series)
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
@@ -124,42 +136,68 @@ class TiffWriter(Writer):
     ----------
     compression : str
         ``"deflate"`` (the default) or ``"none"``; both lose nothing.
+    bigtiff : bool
+        Whether the file may grow over 4 GiB; by default it may if the first array is nearly as large.
     """
 
-    def _open(self, *, compression: str = "deflate", **kwargs: Any) -> None:
+    def _open(self, *, compression: str = "deflate", bigtiff: bool | None = None, **kwargs: Any) -> None:
         super()._open(**kwargs)
-        import tifffile
-
+        self._big = bigtiff
         if compression not in ("deflate", "none"):
             message = f"compression is 'deflate' or 'none', not {compression!r}"
             raise ValueError(message)
         self._compression = None if compression == "none" else "zlib"
-        self._tiff = tifffile.TiffWriter(self.request.part(), bigtiff=False)
+        self._tiff: tifffile.TiffWriter | None = None
 
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
         del meta
-        rgb = image.ndim >= 3 and image.shape[-1] in (3, 4) and image.dtype.kind == "u"
-        self._tiff.write(
+        if self._tiff is None:
+            self._tiff = self._begun(image)
+        try:
+            self._write(self._tiff, image)
+        except (struct.error, OverflowError) as error:
+            raise UnsupportedPixels(
+                f"{self.request.name}: a classic TIFF holds 4 GiB at most; give bigtiff=True"
+            ) from error
+
+    def _begun(self, image: np.ndarray[Any, Any]) -> tifffile.TiffWriter:
+        import tifffile
+
+        big = self._big if self._big is not None else image.nbytes > _CLASSIC
+        return tifffile.TiffWriter(self.request.part(), bigtiff=big)
+
+    def _write(self, tiff: tifffile.TiffWriter, image: np.ndarray[Any, Any]) -> None:
+        volume = self.request.mode in "vV"
+        # What has up to four samples in its last axis is a picture, what has more is a stack of gray ones.
+        sampled = image.ndim == 4 if volume else image.ndim >= 3 and image.shape[-1] <= 4
+        coloured = sampled and image.shape[-1] in (3, 4) and image.dtype.kind == "u"
+        tiff.write(
             image,
-            photometric="rgb" if rgb else "minisblack",
+            photometric="rgb" if coloured else "minisblack",
+            planarconfig="contig" if sampled else None,
             compression=self._compression,
             contiguous=False,
-            metadata=None,
+            metadata={} if volume else None,  # a volume's shape is written down, so that it is one series
         )
 
     def _finish(self) -> None:
-        self._tiff.close()
+        if self._tiff is not None:
+            self._tiff.close()
 
     def _abort(self) -> None:
         opened: tifffile.TiffWriter | None = getattr(self, "_tiff", None)
         if opened is not None:
-            opened.close()
+            with contextlib.suppress(struct.error, OSError):  # the file is not wanted any more
+                opened.close()
 
 
 class TiffFormat(Format):
     """TIFF pictures and stacks of any depth, read and written in this process."""
 
     name = "TIFF"
+    depths = "8, 16, 32, 64, float"
+    alpha = True
+    metadata = True
     description = "Tagged Image File Format"
     extensions = (".tif", ".tiff", ".stk", ".lsm")
     modes = "iIvV"
@@ -168,13 +206,15 @@ class TiffFormat(Format):
 
     def can_read(self, request: Request) -> bool:
         """Take content that says it is TIFF and whose compression tifffile undoes without further packages."""
-        return request.kind == "tiff" and _Directories(request).compression() in _IN_PROCESS
+        return request.kind == "tiff" and _Directories(request).for_tifffile()
 
 
 class _Directories:
     """The chain of a TIFF's directories, read from the file itself: one a page."""
 
+    BITS = 258
     COMPRESSION = 259
+    SAMPLE_FORMAT = 339
     MOST = 100_000
 
     def __init__(self, request: Request) -> None:
@@ -201,15 +241,29 @@ class _Directories:
         raw = self._at(at + width, count * entry + self._offset)
         return raw[: -self._offset], self._number(raw[-self._offset :])
 
-    def compression(self) -> int:
-        """Tell the compression of the first page; 1, none, where it is not said."""
-        entry = 20 if self._big else 12
-        value = 12 if self._big else 8
+    def for_tifffile(self) -> bool:
+        """Tell whether tifffile decodes the first page alone, or nobody else can without loss.
+
+        ImageMagick would give floating point, signed and 32-bit samples as clipped 16-bit ones.
+        """
+        return (
+            self._first(self.COMPRESSION, 1) in _IN_PROCESS
+            or self._first(self.SAMPLE_FORMAT, 1) != 1
+            or self._first(self.BITS, 1) > 16
+        )
+
+    def _first(self, tag: int, otherwise: int) -> int:
+        """Read the first number of a tag of the first page."""
+        entry, value = (20, 12) if self._big else (12, 8)
         table, _ = self._table(self._number(self._request.read_at(self._offset, self._offset)))
         for start in range(0, len(table), entry):
-            if self._number(table[start : start + 2]) == self.COMPRESSION:
-                return self._number(table[start + value : start + value + 2])
-        return 1
+            if self._number(table[start : start + 2]) == tag:
+                count = self._number(table[start + 4 : start + value])
+                field = table[start + value : start + entry]
+                if 2 * count <= len(field):
+                    return self._number(field[:2])
+                return self._number(self._request.read_at(self._number(field), 2))
+        return otherwise
 
     def check(self) -> None:
         """Follow the chain to its end; a reader that just stops where the file does would lose pages in silence."""

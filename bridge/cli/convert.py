@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-import tempfile
+import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -100,8 +101,9 @@ def _convert(reader: Reader, target: str, wanted: _Wanted) -> str:
     info = reader.info
     moving = info.video is not None or len(reader) > 1
     pattern = _NUMBER.search(Path(target).name) if moving else None
-    format = _target(reader, target if pattern is None else _numbered(target, pattern, 0), wanted)
+    format = _target(reader, target, wanted)
     if pattern is not None and not isinstance(format, FilmFormat):
+        _target(reader, _numbered(target, pattern, 0), wanted)
         return _to_pictures(reader, target, pattern, format, wanted)
     if moving and not isinstance(format, FilmFormat) and format.name not in (*_STACKS, "NPY"):
         example = f"{Path(target).stem}%04d{_suffix(target)}"
@@ -114,8 +116,8 @@ def _convert(reader: Reader, target: str, wanted: _Wanted) -> str:
 def _target(reader: Reader, target: str, wanted: _Wanted) -> Format:
     """Refuse a target that must not be written, and choose the format of the others."""
     with Request(target, writing=True) as request:
-        if request.path.exists():
-            if request.path.samefile(reader.request.path):
+        if request.path is not None and request.path.exists():
+            if reader.request.path is not None and request.path.samefile(reader.request.path):
                 raise UriError(f"{target} is the file that is read; name another")
             if not wanted.force:
                 raise OutputFailed(f"{target} exists already; --force replaces it")
@@ -193,7 +195,9 @@ def _to_pictures(reader: Reader, target: str, pattern: re.Match[str], format: Fo
     options = _options(reader.info, format, wanted)
     pace = Pace(None)
     with ExitStack() as stack:
-        made = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".framebridge-")))
+        made = folder / f".framebridge-{os.getpid()}-{os.urandom(6).hex()}.part"
+        stack.callback(shutil.rmtree, made, ignore_errors=True)  # before it is made: an interrupt may come between
+        made.mkdir(mode=0o700)
         task = stack.enter_context(Progress(quiet=wanted.quiet)).add(Path(target).name, _count(reader, wanted))
         for number, frame in enumerate(_frames(reader, task, wanted, pace)):
             _write(made / Path(_numbered(target, pattern, number)).name, frame, options)

@@ -67,6 +67,7 @@ def _cache() -> dict[str, Any]:
 
 def _writable(folder: str) -> bool:
     """Try it: permissions alone do not tell of a full or read-only disk."""
+    folder = os.path.abspath(folder)  # noqa: PTH100 - a string from the environment, of any form
     while not os.path.lexists(folder):  # it is made when there is something to keep
         folder = os.path.dirname(folder)  # noqa: PTH120 - a string from the environment, of any form
     try:

@@ -1,17 +1,19 @@
-"""Array: a numpy array with a dict of metadata, and the memory guard of the calls that gather many."""
+"""Array: a numpy array with a dict of metadata, and the guards of the calls that gather or give many."""
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bridge.errors import LimitExceeded
+from bridge.errors import LimitExceeded, UnsupportedPixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Array", "MemoryGuard"]
+__all__ = ["Array", "MemoryGuard", "check_volume", "nbytes"]
 
 
 class Array(np.ndarray[Any, Any]):
@@ -57,6 +59,36 @@ class Array(np.ndarray[Any, Any]):
         super().__setstate__(inner)
 
 
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
+_UNITS |= {f"{unit}i": 1024**power for power, unit in enumerate("kmgt", 1)}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", re.IGNORECASE)
+
+
+def nbytes(size: bool | float | str) -> int | None:
+    """Read a number of bytes: a number, or ``"200 MB"`` (decimal), ``"1GiB"`` (binary); False gives None.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> nbytes("1GiB")
+    1073741824
+    """
+    if size is False or size is None:
+        return None
+    if isinstance(size, str):
+        match = _SIZE.fullmatch(size)
+        if match is None or match[2].lower() not in _UNITS:
+            raise ValueError(f"{size!r} is no number of bytes; write it like '200 MB' or '1GiB'")
+        return int(float(match[1]) * _UNITS[match[2].lower()])
+    if not 0 <= size < math.inf:
+        raise ValueError(f"{size!r} is no number of bytes")
+    return int(size)
+
+
 class MemoryGuard:
     """Counts bytes and raises before they are too many.
 
@@ -64,14 +96,25 @@ class MemoryGuard:
     ----------
     most : int or None
         None guards nothing.
-    call : str
-        The function that the user called, for the message.
+    name : str
+        What is read, for the message.
     """
 
-    def __init__(self, most: int | None, call: str) -> None:
-        self._most = most
-        self._call = call
+    def __init__(self, most: int | None, name: str) -> None:
+        self.most = most
+        self._name = name
         self._bytes = 0
+
+    def expect(self, size: int | None) -> None:
+        """Check what is expected in all, before anything is decoded; None is not known.
+
+        Raises
+        ------
+        LimitExceeded
+            When that is over the limit.
+        """
+        if size is not None:
+            self._check(size, "would take")
 
     def add(self, array: np.ndarray[Any, Any]) -> None:
         """Count one more array.
@@ -82,10 +125,24 @@ class MemoryGuard:
             When all together are over the limit.
         """
         self._bytes += array.nbytes
-        if self._most is not None and self._bytes > self._most:
-            message = (
-                f"{self._call} has gathered {self._bytes / 1e6:.0f} MB, more than its limit of "
-                f"{self._most / 1e6:.0f} MB: raise it with memtest=<bytes>, switch it off with memtest=False, "
-                "or iterate over get_reader() instead, which keeps one image at a time"
+        self._check(self._bytes, "has taken")
+
+    def _check(self, size: int, what: str) -> None:
+        if self.most is not None and size > self.most:
+            raise LimitExceeded(
+                f"{self._name}: reading all at once {what} {size / 1e6:.1f} MB, more than the limit of "
+                f"{self.most / 1e6:.1f} MB: raise it with memtest='{math.ceil(size / 1e6)} MB', switch it off with "
+                "memtest=False, or iterate over get_reader(), which keeps one at a time"
             )
-            raise LimitExceeded(message)
+
+
+def check_volume(array: Any, name: str) -> None:
+    """Refuse an array that is no volume.
+
+    Raises
+    ------
+    UnsupportedPixels
+        If it has neither three nor four axes.
+    """
+    if np.ndim(array) not in (3, 4):
+        raise UnsupportedPixels(f"{name}: a volume is N x M x L or N x M x L x K, this array is {np.shape(array)}")

@@ -1,4 +1,4 @@
-"""Format, Reader, Writer, FormatManager: the rules of the user API, once for all formats.
+"""Format, Reader, Writer: the rules of the user API, once for all formats.
 
 A program's subclass writes only underscore methods; whatever users can do wrong is caught here.
 """
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from bridge.core.array import Array
-from bridge.core.request import MODES
 from bridge.errors import BridgeError, Closed, NoSuchFrame, UnknownFormat, UnsupportedPixels
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from bridge.core.request import Request
 
-__all__ = ["Format", "FormatManager", "Reader", "Writer"]
+__all__ = ["Format", "Reader", "Writer"]
 
 
 class _Stream:
@@ -104,6 +103,10 @@ class Reader(_Stream):
         """Describe the file as a `bridge.media.info.MediaInfo`."""
         raise NotImplementedError
 
+    def _expected(self) -> int | None:
+        """Tell how many bytes all images together will take, if that is known without decoding."""
+        return None
+
     def _close(self) -> None:
         """Let go of children and memory. Called once, also after a failed `_open`."""
 
@@ -115,6 +118,12 @@ class Reader(_Stream):
         self._check_open()
         with self._lock:
             return self._info()
+
+    def expected_bytes(self) -> int | None:
+        """Tell how many bytes all images together will take; None where only reading them tells."""
+        self._check_open()
+        with self._lock:
+            return self._expected()
 
     def close(self) -> None:
         """Close the reader. Has no effect if it is closed already."""
@@ -177,7 +186,7 @@ class Reader(_Stream):
             if kwargs:
                 self._format.refuse(kwargs)
             wanted = self._checked(index)
-            found = self._data(wanted)
+            found = self._read(wanted)
             if found is None:
                 raise self._no_such(index)
             self._next = wanted + 1
@@ -202,9 +211,10 @@ class Reader(_Stream):
         """Iterate over all images of the series."""
         self._check_open()
         index = 0
-        while not self._closed:
+        while True:
+            self._check_open()
             with self._lock:
-                found = self._data(index)
+                found = self._read(index)
             if found is None:
                 return
             index += 1
@@ -223,7 +233,20 @@ class Reader(_Stream):
         """Read the metadata of one image, or, without an index, of the file."""
         self._check_open()
         with self._lock:
-            return dict(self._meta(None if index is None else self._checked(index)))
+            if index is None:
+                return dict(self._meta(None))
+            position = self._checked(index)
+            if position >= self._length():
+                raise self._no_such(index)
+            return dict(self._meta(position))
+
+    def _read(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
+        """Read an image; where another thread has closed us meanwhile, that is the reason to give."""
+        try:
+            return self._data(index)
+        except (BridgeError, OSError):
+            self._check_open()
+            raise
 
     def _checked(self, index: int) -> int:
         """Turn the user's index into one from the beginning; numpy integers are indexes too."""
@@ -249,7 +272,7 @@ class Writer(_Stream):
     def __init__(self, format: Format, request: Request) -> None:
         super().__init__(format, request)
         self._count = 0
-        self._meta: dict[str, Any] = {}
+        self.changes: list[str] = []
         try:
             self._open(**request.kwargs)
         except BaseException as error:
@@ -267,6 +290,11 @@ class Writer(_Stream):
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
         """Write one image. Called with a non-empty array of numbers."""
         raise NotImplementedError
+
+    def _set_meta(self, meta: dict[str, Any]) -> set[str]:
+        """Take the file's metadata, as far as the format holds it; give the names of what it takes."""
+        del meta
+        return set()
 
     def _finish(self) -> None:
         """Complete the output in ``request.part()``, and check it. Called once, if anything was appended."""
@@ -297,11 +325,16 @@ class Writer(_Stream):
         if image.dtype.kind not in "buif" or not image.size:
             message = f"{self._request.name}: an image is a non-empty array of numbers, not {image.dtype} {image.shape}"
             raise UnsupportedPixels(message)
+        final = {**getattr(im, "meta", {}), **dict(meta or {})}
         with self._lock:
             try:
-                self._append(np.asarray(image), {**getattr(im, "meta", {}), **(meta or {})})
-            except UnsupportedPixels as error:
+                self._append(np.asarray(image), final)
+            except BridgeError as error:
                 self._put_name(error)
+                raise
+            except BaseException as error:
+                if not isinstance(error, Exception):  # an interrupt, perhaps half way through a frame
+                    self.abort()
                 raise
             self._count += 1
 
@@ -311,9 +344,18 @@ class Writer(_Stream):
             error.message = f"{self._request.name}: {error.message}"
 
     def set_meta_data(self, meta: Mapping[str, Any]) -> None:
-        """Set the metadata of the file; what the format cannot hold is ignored."""
+        """Set the metadata of the file.
+
+        Parameters
+        ----------
+        meta : dict
+            Names and values, or groups of them (``EXIF``, ``tags``, …). What the format cannot hold is ignored,
+            and listed in the attribute `changes`.
+        """
         self._check_open()
-        self._meta = dict(meta)
+        with self._lock:
+            held = self._set_meta(dict(meta))
+        self.changes += [f"metadata {name!r} is not written" for name in meta if name not in held]
 
     def close(self) -> None:
         """Complete the file and put it in its place. Has no effect if it is closed already.
@@ -369,12 +411,23 @@ class Format:
         Lower case with the point, the usual one first.
     modes : str
         Which of ``i I v V`` it serves.
+    program : str
+        What does the work; empty for what is done in this process.
+    depths : str
+        The sample types that it holds, in words.
+    alpha, animated, metadata : bool
+        Whether it holds transparency, several pictures in time, metadata that is read.
     """
 
     name: str = ""
     description: str = ""
     extensions: tuple[str, ...] = ()
     modes: str = ""
+    program: str = ""
+    depths: str = "8"
+    alpha: bool = False
+    animated: bool = False
+    metadata: bool = False
     reader: type[Reader] | None = None
     writer: type[Writer] | None = None
 
@@ -392,6 +445,10 @@ class Format:
     def can_read(self, request: Request) -> bool:
         """Tell whether this format's reader is for that content."""
         raise NotImplementedError
+
+    def could_read(self, request: Request) -> bool:
+        """Tell whether that content may be ours now that the user has named us; for formats without a signature."""
+        return self.can_read(request)
 
     def can_write(self, request: Request) -> bool:
         """Tell whether this format's writer is for that name; the extension says."""
@@ -423,93 +480,3 @@ class Format:
             f"{self.name} does not know the keyword(s) {names}; `framebridge formats {self.name}` tells those it does"
         )
         raise TypeError(message)
-
-
-class FormatManager:
-    """The formats in the order in which they are asked. Obtained as ``bridge.formats``.
-
-    Iterable; ``formats["png"]`` looks up by name or extension.
-    """
-
-    def __init__(self) -> None:
-        self._formats: list[Format] = []
-
-    def __repr__(self) -> str:
-        """Tell how many formats there are."""
-        return f"<FormatManager with {len(self._formats)} formats>"
-
-    def __iter__(self) -> Iterator[Format]:
-        """Iterate in the order in which they are asked."""
-        return iter(self._formats)
-
-    def __len__(self) -> int:
-        """Count the formats."""
-        return len(self._formats)
-
-    def __getitem__(self, name: str) -> Format:
-        """Look a format up by its name, an extension, or a file name."""
-        found = self._named(name)
-        if not found:
-            message = f"no format is called {name!r}; known are: {', '.join(f.name for f in self._formats)}"
-            raise UnknownFormat(message)
-        return next((f for f in found if not f.missing()), found[0])
-
-    def add_format(self, format: Format) -> None:
-        """Add a format; it is asked after those that are there."""
-        self._formats.append(format)
-
-    def find_reader(self, request: Request, name: str | None = None) -> Format:
-        """Choose the format that reads this content.
-
-        Content decides; the extension is a hint for formats without a signature; `name` narrows.
-        """
-        able = [f for f in self._among(name) if f.reader and f.can_read(request)]
-        return self._choose(able, request, name, writing=False)
-
-    def find_writer(self, request: Request, name: str | None = None) -> Format:
-        """Choose the format that writes this name."""
-        named = self._among(name)
-        able = [f for f in named if f.writer and (name is not None or f.can_write(request))]
-        return self._choose(able, request, name, writing=True)
-
-    def _named(self, name: str) -> list[Format]:
-        ending = "." + name.lower().rpartition(".")[2]
-        exact = [f for f in self._formats if f.name.lower() == name.lower()]
-        return exact + [f for f in self._formats if ending in f.extensions and f not in exact]
-
-    def _among(self, name: str | None) -> list[Format]:
-        if name is None:
-            return self._formats
-        return self._named(name) or [self[name]]
-
-    def _choose(self, able: list[Format], request: Request, name: str | None, *, writing: bool) -> Format:
-        if not able:
-            raise self._nobody(request, name, writing=writing)
-        fitting = [f for f in able if request.mode in ("?", *f.modes)]
-        if not fitting:
-            could = sorted({mode for f in able for mode in f.modes})
-            message = (
-                f"{request.name} cannot be {'written' if writing else 'read'} as {MODES[request.mode]}; "
-                f"{able[0].name} serves {', '.join(f'{m!r} ({MODES[m]})' for m in could)}"
-            )
-            raise UnknownFormat(message)
-        lacks = {f: f.missing(writing=writing) for f in fitting}
-        here = next((f for f in fitting if not lacks[f]), None)
-        return here or fitting[0]  # its reader or writer raises the error that says what is missing
-
-    def _nobody(self, request: Request, name: str | None, *, writing: bool) -> BridgeError:
-        if writing:
-            known = sorted({e for f in self._among(name) if f.writer for e in f.extensions})
-            what = (
-                f"the extension {request.extension!r} is unknown" if request.extension else "the name has no extension"
-            )
-            return UnknownFormat(f"{request.name}: {what}; known are {' '.join(known)} (or name one with format=)")
-        if name is not None:
-            is_a = f"a {request.kind.upper()} file" if request.kind else "of no known kind"
-            return UnknownFormat(f"{request.name} is {is_a}, which format={name!r} does not read")
-        start = request.head[:16]
-        shown = "text" if start.isascii() and start.decode().isprintable() else "unknown bytes"
-        claim = f" although its name ends in {request.extension}" if request.extension else ""
-        return UnknownFormat(
-            f"{request.name} is no picture or film that any format knows{claim}: it begins with {shown} ({start!r})"
-        )

@@ -1,29 +1,21 @@
 """Request: one call's resource, mode and keywords; gives descriptors to read from and commits outputs.
 
-A resource is opened once, here. Outputs are made under another name in the target's folder and appear
-under their own by rename, whole or not at all.
+A resource is opened once, here. Outputs are made under another name and appear under their own in one step,
+whole or not at all.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import stat
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from bridge.core.source import open_source, readable
+from bridge.core.target import Target, not_placed, target_for, writable
 from bridge.core.uri import FilePath, parse
-from bridge.errors import (
-    BridgeError,
-    CorruptMedia,
-    ForbiddenUri,
-    OutputFailed,
-    UriError,
-    UriIsDirectory,
-    UriNotFound,
-)
+from bridge.errors import UriError
 from bridge.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -63,6 +55,8 @@ class Request:
     ----------
     name : str
         The user's name of the resource, for messages.
+    file_name : str
+        The name that the content goes by, without folders; empty for raw bytes.
     extension : str
         Lower case, with its point; empty if there is none.
     kind : str or None
@@ -80,29 +74,28 @@ class Request:
         name: str | None = None,
     ) -> None:
         if mode not in MODES:
-            message = f"mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}"
-            raise UriError(message)
+            raise UriError(f"mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}")
         self.uri = uri
         self.mode = mode
         self.kwargs = dict(kwargs or {})
         self.limits = limits
-        self.resource = parse(uri)
-        self.name = name or str(self.resource)
         self.kind: str | None = None
+        self.resource = (writable if writing else readable)(parse(uri))
+        self.name = name or str(self.resource)
         self._head: bytes | None = None
+        self._target: Target | None = None
         self._files = _Files()
         self._finalizer = weakref.finalize(self, self._files.drop)
-        if not isinstance(self.resource, FilePath):
-            message = (
-                f"{self.name}: only file names are read and written by this version, not {type(self.resource).__name__}"
-            )
-            raise UriError(message)
-        self.path = self.resource.path
-        self.extension = self.path.suffix.lower()
+        self._start(writing=writing)
+
+    def _start(self, *, writing: bool) -> None:
         if writing:
-            self._check_target()
+            self._target = target_for(self.resource)
+            self.file_name = self._target.file_name
         else:
-            self._files.source = self._open()
+            opened = open_source(self.resource, self.limits)
+            self._files.source, self.file_name = opened.descriptor, opened.file_name
+        self.extension = Path(self.file_name).suffix.lower()
 
     def __repr__(self) -> str:
         """Tell the resource and the mode."""
@@ -115,6 +108,11 @@ class Request:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+    @property
+    def path(self) -> Path | None:
+        """The file, where the resource is one."""
+        return self.resource.path if isinstance(self.resource, FilePath) else None
 
     # Reading
 
@@ -155,65 +153,24 @@ class Request:
         os.lseek(descriptor, 0, os.SEEK_SET)
         return descriptor
 
-    def _open(self) -> int:
-        try:  # O_NONBLOCK: a FIFO must not hang us
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise _unreadable(self.name, error) from error
-        facts = os.fstat(descriptor)
-        if stat.S_ISREG(facts.st_mode) and facts.st_size:
-            return descriptor
-        os.close(descriptor)
-        raise self._nothing_to_read(facts)
-
-    def _nothing_to_read(self, facts: os.stat_result) -> BridgeError:
-        if stat.S_ISDIR(facts.st_mode):
-            return UriIsDirectory(f"{self.name} is a directory; name a file in it")
-        if stat.S_ISREG(facts.st_mode):
-            return CorruptMedia(f"{self.name} is empty (0 bytes)")
-        return UriError(f"{self.name} is not a regular file; copy its content to a file to read it")
-
     # Writing
 
-    def _check_target(self) -> None:
-        """Refuse, before any work is done, a target that can't be written."""
-        try:
-            is_directory = stat.S_ISDIR(self.path.stat().st_mode)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            is_directory = False
-        except OSError as error:
-            raise UriError(f"{self.name} cannot be written: {error.strerror}") from error
-        if is_directory:
-            message = f"{self.name} is a directory; name a file in it"
-            raise UriIsDirectory(message)
-        self.path = Path(os.path.realpath(self.path))  # a link stays, what it points to is replaced
-        if self.path.exists() and not self.path.is_file():
-            message = f"{self.name} is not a regular file; write to a file and copy it there"
-            raise UriError(message)
-        if not self.path.parent.is_dir():
-            message = f"{self.name}: there is no folder {self.path.parent}; make it first"
-            raise UriNotFound(message)
-        if not os.access(self.path.parent, os.W_OK | os.X_OK):
-            raise self._forbidden_folder()
-
-    def _forbidden_folder(self) -> ForbiddenUri:
-        return ForbiddenUri(f"{self.name}: nothing may be written in {self.path.parent}; choose another folder")
-
     def part(self) -> Path:
-        """Give the file, in the target's folder, that the output is made in; created on the first call.
+        """Give the file in which the output is made; created on the first call.
 
         Its name tells the process that makes it, so that what a killed process has left can be told apart.
         """
+        if self._target is None:
+            raise UriError(f"{self.name} was opened for reading")
         if self._files.part is None:
-            part = self.path.with_name(f".framebridge-{os.getpid()}-{os.urandom(6).hex()}.part")
+            folder = self._target.folder
+            part = folder / f".framebridge-{os.getpid()}-{os.urandom(6).hex()}.part"
             self._files.part = part  # before it is made: an interrupt may come between
             try:
                 descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
             except OSError as error:
                 self._files.part = None
-                if error.errno in _FORBIDDEN:
-                    raise self._forbidden_folder() from error
-                raise self._not_placed(error) from error
+                raise not_placed(self.name, folder, error) from error
             os.close(descriptor)
         return self._files.part
 
@@ -230,18 +187,20 @@ class Request:
             os.close(descriptor)
 
     def commit(self) -> None:
-        """Put the finished output in its place, with the mode of the file that it replaces."""
+        """Put the finished output in its place, in one step."""
         part = self.part()
+        if self._target is None:
+            return
         try:
-            if self.path.exists():
-                part.chmod(stat.S_IMODE(self.path.stat().st_mode))
-            part.replace(self.path)
+            self._target.place(part)
         except OSError as error:
-            raise self._not_placed(error) from error
+            raise not_placed(self.name, self._target.folder, error) from error
+        part.unlink(missing_ok=True)
         self._files.part = None
 
-    def _not_placed(self, error: OSError) -> OutputFailed:
-        return OutputFailed(f"{self.name} could not be written: {error.strerror}")
+    def get_result(self) -> bytes | None:
+        """Give the output itself after a commit to ``"<bytes>"``; None for every other uri."""
+        return self._target.result if self._target else None
 
     def close(self) -> None:
         """End the request: close what is open, remove an output that was not committed."""
@@ -263,14 +222,3 @@ class _Files:
         if self.part is not None and self.owner == os.getpid():
             self.part.unlink(missing_ok=True)
             self.part = None
-
-
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-def _unreadable(name: str, error: OSError) -> BridgeError:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return UriNotFound(f"there is no file {name}")
-    if error.errno in _FORBIDDEN:
-        return ForbiddenUri(f"{name} may not be read: {error.strerror}")
-    return UriError(f"{name} cannot be opened: {error.strerror}")

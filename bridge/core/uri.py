@@ -18,8 +18,11 @@ __all__ = [
     "RawBytes",
     "Resource",
     "ReturnBytes",
+    "Series",
     "Url",
+    "ZipMember",
     "parse",
+    "sequence",
 ]
 
 RETURN_BYTES = "<bytes>"
@@ -37,6 +40,29 @@ class FilePath:
     def __str__(self) -> str:
         """Give the path."""
         return str(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZipMember:
+    """A member of a zip archive."""
+
+    archive: Path
+    member: str
+
+    def __str__(self) -> str:
+        """Give it as the user writes it."""
+        return f"{self.archive}/{self.member}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Pictures that belong together by their names; made by `sequence`, never guessed from a name."""
+
+    pattern: str
+
+    def __str__(self) -> str:
+        """Give the pattern."""
+        return self.pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +118,34 @@ class ReturnBytes:
         return RETURN_BYTES
 
 
-Resource = FilePath | FileObject | RawBytes | Url | Device | ReturnBytes
+Resource = FilePath | ZipMember | Series | FileObject | RawBytes | Url | Device | ReturnBytes
+
+
+def sequence(pattern: str | os.PathLike[str]) -> Series:
+    """Name a series of pictures, to be given as a uri.
+
+    Parameters
+    ----------
+    pattern : str or path
+        Either numbered, ``"frame%04d.png"``, or a glob, ``"frame*.png"``. Numbered files are read from the
+        lowest number on, and a gap among them is an error; globbed ones in the order of their names, with
+        numbers in them compared as numbers.
+
+    Examples
+    --------
+    >>> import bridge
+    >>> frames = bridge.mimread(bridge.sequence("frames/frame%04d.png"))   # doctest: +SKIP
+    """
+    text = os.fsdecode(os.fspath(pattern))
+    if not text or "\0" in text:
+        raise UriError(f"{text!r} is no pattern of file names")
+    return Series(pattern=os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - as for paths
 
 
 def parse(uri: Any) -> Resource:
     """Tell what a uri means, by its type and its form alone.
+
+    A path into an archive is a `FilePath` here: whether a folder of it is a zip file, the Request sees when it opens.
 
     Parameters
     ----------
@@ -108,6 +157,8 @@ def parse(uri: Any) -> Resource:
     UriError
         If it is nothing of the kind.
     """
+    if isinstance(uri, Series):
+        return uri
     if isinstance(uri, str):
         return _parse_text(uri)
     if isinstance(uri, os.PathLike):
@@ -126,9 +177,9 @@ def _parse_text(uri: str) -> Resource:
     if match := _DEVICE.fullmatch(uri):
         return Device(name=match[1])
     match = _URL.match(uri)
-    if match is None:
-        return _path(uri)
-    return _local(uri) if match[1].lower() == "file" else Url(address=uri)
+    if uri[:6].lower() == "file:/" and (match is None or match[1].lower() == "file"):
+        return _local(uri)
+    return _path(uri) if match is None else Url(address=uri)
 
 
 def _local(uri: str) -> FilePath:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import CorruptMedia
 from bridge.ffmpeg.containers import ANIMATIONS
-from bridge.ffmpeg.video import FilmFormat, FilmReader
+from bridge.ffmpeg.reader import FilmReader
+from bridge.ffmpeg.video import FilmFormat
 from bridge.media.sniff import PictureHead, picture_head
 
 if TYPE_CHECKING:

@@ -6,6 +6,8 @@ demuxer is fixed.
 
 from __future__ import annotations
 
+import numbers
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ __all__ = [
     "INPUT",
     "OUTPUT",
     "Release",
+    "Wish",
     "copy_listing",
     "count_packets",
     "decode",
@@ -53,6 +56,31 @@ def _render(output: Any, *, quiet: Sequence[str] = _QUIET) -> tuple[str, ...]:
     return (*quiet, *ffmpeg.get_args(output))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How decoded frames shall differ from the file's own.
+
+    Attributes
+    ----------
+    size : tuple of int or None
+        Width and height to scale to.
+    fps : fractions.Fraction or None
+        A constant rate: frames are then repeated and left out to keep it.
+    before, after : tuple of str
+        Options of the user's own for the input and for the output.
+    """
+
+    size: tuple[int, int] | None = None
+    fps: Fraction | None = None
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+    @property
+    def counted(self) -> bool:
+        """Tell whether the number of frames may differ from the file's."""
+        return bool(self.fps or self.before or self.after)
+
+
 def decode(
     release: Release,
     demuxer: str | None,
@@ -60,8 +88,10 @@ def decode(
     *,
     stream: int = 0,
     frames: int | None = None,
-    name: str = INPUT,
-    input_options: Mapping[str, str] | None = None,
+    wish: Wish = Wish(),
+    listed: bool = False,
+    still: bool = False,
+    max_pixels: int | None = None,
 ) -> tuple[str, ...]:
     """Decode one video stream to raw frames in NUT on standard output.
 
@@ -78,24 +108,45 @@ def decode(
         Which of the video streams.
     frames : int or None
         Stop after that many.
+    wish : Wish
+        What shall differ from the file.
+    listed : bool
+        List the frames, one line each, instead of sending them.
+    still : bool
+        It is a picture: an orientation that it mentions is left to the caller.
+    max_pixels : int or None
+        Larger frames are not decoded.
     """
     options: dict[str, Any] = {"f": demuxer} if demuxer else {}
-    source = ffmpeg.input(name, copyts=None, **options, **(input_options or {}))
+    if max_pixels is not None:
+        options["max_pixels"] = max_pixels
+    if still:
+        options["noautorotate"] = None
+    source = ffmpeg.input(INPUT, copyts=None, **options)
     wanted: dict[str, Any] = {"frames:v": frames} if frames is not None else {}
-    return _render(
-        ffmpeg.output(
-            source[f"v:{stream}"],
-            "pipe:1",
-            format="nut",
-            write_index=0,  # it would grow with every frame and nobody reads it
-            avioflags="direct",
-            vcodec="rawvideo",
-            pix_fmt=pixels.name,
-            **_passthrough(release),
-            **_source_time_base(release),
-            **wanted,
-        )
+    if wish.size is not None:
+        wanted["s"] = f"{wish.size[0]}x{wish.size[1]}"
+    rate = {"r": f"{wish.fps.numerator}/{wish.fps.denominator}"} if wish.fps else _passthrough(release)
+    # The index of NUT would grow with every frame, and nobody reads it.
+    form = {"format": "framecrc"} if listed else {"format": "nut", "write_index": 0}
+    made = ffmpeg.output(
+        source[f"v:{stream}"],
+        "pipe:1",
+        vcodec="rawvideo",
+        pix_fmt=pixels.name,
+        autoscale=0,  # frames that change their size are not to be scaled to the first
+        **form,
+        **rate,
+        **({} if wish.fps else _source_time_base(release)),
+        **wanted,
     )
+    return _with_own(_render(made), wish)
+
+
+def _with_own(arguments: tuple[str, ...], wish: Wish) -> tuple[str, ...]:
+    """Put the user's own options last before the input and last before the output."""
+    at = arguments.index("-i")
+    return (*arguments[:at], *wish.before, *arguments[at:-1], *wish.after, arguments[-1])
 
 
 def encode(
@@ -107,8 +158,10 @@ def encode(
     muxer: str,
     video: Mapping[str, Any],
     filters: str | None = None,
-    audio: str | None = None,
+    audio: tuple[str, str] | None = None,
     audio_codec: str = "copy",
+    scale: tuple[int, int] | None = None,
+    before: Sequence[str] = (),
     extra: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Encode raw frames from standard input to the file that is standard output.
@@ -121,10 +174,12 @@ def encode(
         Options of the output, e.g. ``{"c:v": "libx264", "crf": 25}``.
     filters : str or None
         ``"palette"`` makes a palette for each frame, as GIF needs it.
-    audio : str or None
-        A further input whose first audio stream goes along.
-    extra : sequence of str
-        The user's own options for the output, put last.
+    audio : tuple of str or None
+        A further input whose first audio stream goes along, and its demuxer.
+    scale : tuple of int or None
+        Width and height to scale to; only ever what the user asked for.
+    before, extra : sequence of str
+        The user's own options for the input and for the output, put last.
     """
     raw = ffmpeg.input(
         "pipe:0",
@@ -135,12 +190,15 @@ def encode(
     )
     streams = [_palette(raw, pixels) if filters == "palette" else raw["v:0"]]
     options = dict(video)
+    if scale is not None:
+        options["s"] = f"{scale[0]}x{scale[1]}"
     if audio is not None:
-        streams.append(ffmpeg.input(audio)["a:0"])
+        streams.append(ffmpeg.input(audio[0], f=audio[1])["a:0"])
         options |= {"c:a": audio_codec, "strict": "-2"}  # FLAC and Opus in MP4 count as experimental before 5.x
     made = ffmpeg.output(*streams, OUTPUT, format=muxer, **_passthrough(release), **options)
     *arguments, output, overwrite = _render(made.overwrite_output())
-    return (*arguments, *extra, output, overwrite)
+    at = arguments.index("-i")
+    return (*arguments[:at], *before, *arguments[at:], *extra, output, overwrite)
 
 
 def _palette(raw: Any, pixels: PixelFormat) -> Any:
@@ -166,9 +224,9 @@ def probe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
 
 
 def count_packets(demuxer: str | None, stream: int = 0, name: str = INPUT) -> tuple[str, ...]:
-    """Count the packets of a video stream without decoding them (ffprobe); prints one number a line."""
+    """List the flags of the packets of a video stream without decoding them (ffprobe), one line each."""
     forced = ("-f", demuxer) if demuxer else ()
-    shown = ("-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0")
+    shown = ("-show_entries", "packet=flags", "-of", "csv=p=0")
     return ("-hide_banner", "-v", "error", *forced, "-select_streams", f"v:{stream}", *shown, name)
 
 
@@ -188,7 +246,7 @@ def describe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
 _NTSC = tuple(Fraction(1000 * nominal, 1001) for nominal in (15, 24, 30, 48, 60, 72, 90, 96, 120, 240))
 
 
-def rate(fps: float | Fraction) -> Fraction:
+def rate(fps: Any) -> Fraction:
     """Give frames per second as the exact rational that is meant: 23.976 and 29.97 are NTSC's.
 
     Raises
@@ -203,10 +261,10 @@ def rate(fps: float | Fraction) -> Fraction:
     >>> rate(12.5)
     Fraction(25, 2)
     """
-    if not 0 < fps < 1_000_000:
-        message = f"fps must be a positive number, not {fps!r}"
-        raise ValueError(message)
-    if isinstance(fps, Fraction | int):
-        return Fraction(fps)
-    ntsc = next((exact for exact in _NTSC if abs(fps - exact) < 0.005), None)
-    return ntsc or Fraction(fps).limit_denominator(100_000)
+    if not (isinstance(fps, numbers.Real) and 0 < float(fps) < 1_000_000):
+        raise ValueError(f"fps must be a positive number, not {fps!r}")
+    if isinstance(fps, numbers.Rational):
+        return Fraction(int(fps.numerator), int(fps.denominator))
+    number = float(fps)
+    ntsc = next((exact for exact in _NTSC if abs(number - exact) < 0.005), None)
+    return ntsc or Fraction(number).limit_denominator(100_000)

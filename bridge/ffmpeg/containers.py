@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ANIMATIONS", "CODECS", "CONTAINERS", "DEMUXERS", "Codec", "Container"]
+__all__ = ["ANIMATIONS", "AUDIO_DEMUXERS", "CODECS", "CONTAINERS", "DEMUXERS", "Codec", "Container"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,8 @@ class Container:
         FFmpeg's encoder for sound that the container cannot hold as it is.
     audio_kept : frozenset of str
         Codecs of sound that go in unchanged.
+    tags : bool
+        Whether it holds a title, a comment and their like.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Container:
     video: tuple[str, ...] = ()
     audio: str = ""
     audio_kept: frozenset[str] = frozenset()
+    tags: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -52,11 +55,15 @@ class Codec:
         The option that says the quality on a constant scale; empty if there is none.
     best, worst : float
         Its ends; `quality=10` of the user is the best, `quality=0` the worst.
+    alpha, deep : bool
+        Whether it keeps transparency, and more than 8 bits, when no pixel format is asked for.
     options : dict
         Further options that go with it.
     """
 
     encoders: tuple[str, ...]
+    alpha: bool = False
+    deep: bool = False
     pixels: str | None = "yuv420p"
     quality: str = ""
     best: float = 0
@@ -69,26 +76,26 @@ _ANY_AUDIO = frozenset({*_MP4_AUDIO, "vorbis", "dts", "truehd", "pcm_s16le", "pc
 
 CONTAINERS: tuple[Container, ...] = (
     Container(
-        name="MP4", description="MPEG-4 film", extensions=(".mp4", ".m4v", ".3gp", ".3g2"), kinds=("mp4",),
+        name="MP4", tags=True, description="MPEG-4 film", extensions=(".mp4", ".m4v", ".3gp", ".3g2"), kinds=("mp4",),
         demuxer="mov", muxer="mp4", video=("h264", "openh264", "mpeg4"), audio="aac", audio_kept=_MP4_AUDIO,
     ),
     Container(
-        name="MOV", description="QuickTime film", extensions=(".mov",), kinds=("mp4",),
+        name="MOV", tags=True, description="QuickTime film", extensions=(".mov",), kinds=("mp4",),
         demuxer="mov", muxer="mov", video=("h264", "openh264", "mpeg4"), audio="aac",
         audio_kept=_MP4_AUDIO - {"opus", "flac"} | {"pcm_s16le", "pcm_s24le"},
     ),
     Container(
-        name="MKV", description="Matroska film", extensions=(".mkv",), kinds=("matroska",),
+        name="MKV", tags=True, description="Matroska film", extensions=(".mkv",), kinds=("matroska",),
         demuxer="matroska", muxer="matroska", video=("h264", "openh264", "mpeg4"), audio="libopus",
         audio_kept=_ANY_AUDIO,
     ),
     Container(
-        name="WEBM", description="WebM film", extensions=(".webm",), kinds=("matroska",),
+        name="WEBM", tags=True, description="WebM film", extensions=(".webm",), kinds=("matroska",),
         demuxer="matroska", muxer="webm", video=("vp9", "vp8", "av1"), audio="libopus",
         audio_kept=frozenset({"opus", "vorbis"}),
     ),
     Container(
-        name="AVI", description="Audio Video Interleave", extensions=(".avi",), kinds=("avi",),
+        name="AVI", tags=True, description="Audio Video Interleave", extensions=(".avi",), kinds=("avi",),
         demuxer="avi", muxer="avi", video=("mpeg4",), audio="libmp3lame",
         audio_kept=frozenset({"mp3", "ac3", "mp2", "pcm_s16le"}),
     ),
@@ -103,16 +110,16 @@ CONTAINERS: tuple[Container, ...] = (
         audio_kept=frozenset({"mp2", "mp3", "ac3"}),
     ),
     Container(
-        name="OGG", description="Ogg film", extensions=(".ogv", ".ogg"), kinds=("ogg",),
+        name="OGG", tags=True, description="Ogg film", extensions=(".ogv", ".ogg"), kinds=("ogg",),
         demuxer="ogg", muxer="ogg", video=("theora",), audio="libvorbis",
         audio_kept=frozenset({"vorbis", "opus", "flac"}),
     ),
     Container(
-        name="FLV", description="Flash video", extensions=(".flv",), kinds=("flv",),
+        name="FLV", tags=True, description="Flash video", extensions=(".flv",), kinds=("flv",),
         demuxer="flv", muxer="flv", video=("h264",), audio="aac", audio_kept=frozenset({"aac", "mp3"}),
     ),
     Container(
-        name="WMV", description="Windows Media film", extensions=(".wmv", ".asf"), kinds=("asf",),
+        name="WMV", tags=True, description="Windows Media film", extensions=(".wmv", ".asf"), kinds=("asf",),
         demuxer="asf", muxer="asf", video=("wmv2",), audio="wmav2", audio_kept=frozenset({"wmav2", "mp3"}),
     ),
     Container(
@@ -120,7 +127,7 @@ CONTAINERS: tuple[Container, ...] = (
         demuxer="mxf", muxer="mxf", video=("mpeg2",), audio="pcm_s16le", audio_kept=frozenset({"pcm_s16le"}),
     ),
     Container(
-        name="NUT", description="NUT film", extensions=(".nut",), kinds=("nut",),
+        name="NUT", tags=True, description="NUT film", extensions=(".nut",), kinds=("nut",),
         demuxer="nut", muxer="nut", video=("ffv1",), audio="flac", audio_kept=_ANY_AUDIO,
     ),
     Container(
@@ -154,6 +161,9 @@ ANIMATIONS: tuple[Container, ...] = (
 # Kinds of content -> FFmpeg's demuxer for it.
 DEMUXERS = {kind: row.demuxer for row in (*CONTAINERS, *ANIMATIONS) for kind in row.kinds}
 
+# The same of what may bring sound along.
+AUDIO_DEMUXERS = DEMUXERS | {"wav": "wav", "mp3": "mp3", "flac": "flac", "aac": "aac", "aiff": "aiff"}
+
 CODECS: dict[str, Codec] = {
     "h264": Codec(encoders=("libx264", "h264_videotoolbox", "h264_nvenc", "h264_mf"), quality="crf"),
     "openh264": Codec(encoders=("libopenh264",)),
@@ -166,9 +176,9 @@ CODECS: dict[str, Codec] = {
     "theora": Codec(encoders=("libtheora",), quality="q:v", best=10, worst=0),
     "wmv2": Codec(encoders=("wmv2",), quality="q:v", best=1, worst=31),
     "mjpeg": Codec(encoders=("mjpeg",), pixels="yuvj420p", quality="q:v", best=1, worst=31),
-    "ffv1": Codec(encoders=("ffv1",), pixels=None),
+    "ffv1": Codec(encoders=("ffv1",), pixels=None, alpha=True, deep=True),
     "prores": Codec(encoders=("prores_ks", "prores"), pixels="yuv422p10le"),
-    "gif": Codec(encoders=("gif",), pixels=None),
-    "apng": Codec(encoders=("apng",), pixels=None),
+    "gif": Codec(encoders=("gif",), pixels=None, alpha=True),
+    "apng": Codec(encoders=("apng",), pixels=None, alpha=True, deep=True),
     "wrapped": Codec(encoders=("wrapped_avframe", "rawvideo")),
 }

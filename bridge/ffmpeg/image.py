@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridge.core.format import Format, Reader, Writer
-from bridge.errors import CorruptMedia, LimitExceeded, TruncatedMedia, UnsupportedPixels
+from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.ffmpeg import argv
 from bridge.ffmpeg.animation import pixels_of
-from bridge.media.info import MediaInfo, still_info
+from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.nut import NutFraming
 from bridge.media.pixels import for_array, memory_of, pixel_format
-from bridge.media.sniff import picture_head
+from bridge.media.pnm import PnmFraming
+from bridge.media.sniff import PictureHead, picture_head
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
@@ -63,9 +64,12 @@ STILLS: tuple[Still, ...] = (
     ),
     Still(
         name="PNM-FFMPEG", description="portable anymap", extensions=(".ppm", ".pgm", ".pam"), kind="pnm",
-        demuxer="", encoder="pam", written=_PNG,
+        demuxer="pnm", encoder="pam", written=_PNG,
     ),
 )  # fmt: skip
+
+
+_ANYMAPS = {b"P5": "pgm_pipe", b"P6": "ppm_pipe", b"P7": "pam_pipe"}  # what begins so -> FFmpeg's demuxer
 
 
 class StillReader(Reader):
@@ -76,7 +80,7 @@ class StillReader(Reader):
     def _open(self, **kwargs: Any) -> None:
         super()._open(**kwargs)
         self._tool = toolbox().find("ffmpeg")
-        head = picture_head(self.request.kind or "", self.request.read_at)
+        head = picture_head(self.request.kind or "", self.request.read_at) or self._anymap()
         if head is None:
             message = f"{self.request.name} has no header that is known"
             raise CorruptMedia(message)
@@ -84,8 +88,21 @@ class StillReader(Reader):
         if head.width * head.height > most:
             message = f"{self.request.name} has {head.width}x{head.height} pixels, over the limit pixels={most}"
             raise LimitExceeded(message)
+        if head.cmyk or head.frames > 1:
+            what = "four inks" if head.cmyk else "several frames"
+            raise MissingCodec(f"{self.request.name} has {what}, which needs ImageMagick: {install_hint('magick')}")
         self._head = head
         self._pixels = pixel_format(pixels_of(head))
+
+    def _anymap(self) -> PictureHead | None:
+        """Read the head of a binary PNM, the form that ffmpeg reads and writes; other forms need ImageMagick."""
+        if self.request.kind != "pnm" or self.request.head[:2] not in _ANYMAPS:
+            return None
+        head, _ = PnmFraming().head(self.request.head)
+        if head is None or head.channels is None or head.maxval not in (255, 65535):
+            return None
+        depth = 8 if head.maxval == 255 else 16
+        return PictureHead(width=head.width, height=head.height, channels=head.channels, depth=depth)
 
     def _info(self) -> MediaInfo:
         return still_info(self.request.name, self._format.name, self.request.size, self._head)
@@ -93,10 +110,14 @@ class StillReader(Reader):
     def _length(self) -> float:
         return 1
 
+    def _expected(self) -> int | None:
+        return self._pixels.nbytes(self._head.width, self._head.height)
+
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index:
             return None
-        arguments = argv.decode(self._tool.release, self._format.still.demuxer, self._pixels, frames=1)
+        demuxer = _ANYMAPS.get(self.request.head[:2], self._format.still.demuxer)
+        arguments = argv.decode(self._tool.release, demuxer, self._pixels, frames=1, still=True)
         still = self.request.limits.still
         with (
             self.request.input() as descriptor,
@@ -121,7 +142,9 @@ class StillReader(Reader):
         raise source.child.failure(CorruptMedia)
 
     def _meta(self, index: int | None) -> dict[str, Any]:
-        return {"plugin": "ffmpeg", "format": self._format.name, "nframes": 1} if index is None else {"index": index}
+        if index is not None:
+            return {"index": index}
+        return still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), self._head)
 
 
 class StillWriter(Writer):
@@ -153,11 +176,24 @@ class StillWriter(Writer):
             message = f"{self.request.name}: {still.name} cannot hold {pixels.name}; formats that can: {able}"
             raise UnsupportedPixels(message)
         options = {"pix_fmt": still.written[pixels.name], **self._quality_options()}
-        arguments = argv.encode_still(pixels, (image.shape[1], image.shape[0]), still.encoder, options)
+        encoder = self._encoder(pixels.name)
+        arguments = argv.encode_still(pixels, (image.shape[1], image.shape[0]), encoder, options)
         with self.request.output() as part:
             self._child = Child((self._tool.path, *arguments), subject=self.request.name, feed=True, stdout=part)
         self._child.write(memory_of(pixels.memory(image)), self.request.limits.stall)
         self._child.end_input()
+
+    def _encoder(self, pixels: str) -> str:
+        """Give the encoder; of the portable anymaps the name decides, which must not lie."""
+        named = {".pgm": ("pgm", "gray"), ".ppm": ("ppm", "rgb")}.get(self.request.extension)
+        if named is None:
+            return self._format.still.encoder
+        encoder, family = named
+        if not pixels.startswith(family) or pixels.startswith("rgba"):
+            raise UnsupportedPixels(
+                f"{self.request.name}: a {self.request.extension} file cannot hold {pixels}; PAM can"
+            )
+        return encoder
 
     def _quality_options(self) -> dict[str, Any]:
         if self._format.still.encoder == "mjpeg":
@@ -177,12 +213,16 @@ class StillFormat(Format):
     """Still pictures through ffmpeg, where there is no ImageMagick."""
 
     modes = "iI"
+    program = "ffmpeg"
     reader = StillReader
     writer = StillWriter
 
     def __init__(self, still: Still) -> None:
         self.still = still
         self.name = still.name
+        self.depths = "8, 16" if "rgb48le" in still.written else "8"
+        self.alpha = "rgba" in still.written
+        self.metadata = bool(still.demuxer)
         self.description = still.description
         self.extensions = still.extensions
 

@@ -35,6 +35,7 @@ def read(
     depth: int,
     frames: str = "",
     compose: bool = False,
+    fixes: Sequence[str] = (),
     cmyk: bool = False,
 ) -> tuple[str, ...]:
     """Decode pictures to PAM or PGM on standard output.
@@ -53,6 +54,8 @@ def read(
         ``"[0]"`` or ``"[0-3]"`` for some of the pictures, empty for all.
     compose : bool
         Lay the frames of an animation over each other as a viewer does.
+    fixes : sequence of str
+        What the format needs after it is read.
     cmyk : bool
         The channels are four inks.
     """
@@ -61,6 +64,7 @@ def read(
         path,
         f"{coder}:-{frames}",
         *(("-coalesce",) if compose else ()),
+        *fixes,
         *forced.split(),
         "-depth",
         str(depth),

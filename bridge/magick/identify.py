@@ -30,6 +30,7 @@ def identify(request: Request, tool: Tool, coder: str) -> PictureHead:
             subject=request.name,
             stdin=descriptor,
             seconds=request.limits.still,
+            scratch=True,
         )
     head = from_description(said.stdout.decode("ascii", "replace"))
     if head is None:

@@ -18,7 +18,7 @@ from bridge.errors import (
 from bridge.magick import argv
 from bridge.magick.identify import identify
 from bridge.magick.pictures import PICTURES, Picture
-from bridge.media.info import MediaInfo, still_info
+from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.pixels import for_array, memory_of
 from bridge.media.pnm import PnmFraming, pam_header
 from bridge.media.sniff import PictureHead, picture_head
@@ -65,9 +65,19 @@ class PictureReader(Reader):
         return head
 
     def _length(self) -> float:
-        return self._head.frames
+        return 1 if self.request.mode in "vV" else self._head.frames
+
+    def _expected(self) -> int | None:
+        head = self._head
+        return head.frames * head.width * head.height * head.channels * (head.depth // 8)
 
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
+        if self.request.mode not in "vV":
+            return self._one(index)
+        planes = [self._one(number) for number in range(self._head.frames)] if index == 0 else []
+        return (np.stack([plane[0] for plane in planes if plane]), {"index": 0}) if planes else None
+
+    def _one(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index >= self._head.frames:
             return None
         source = self._source
@@ -75,7 +85,7 @@ class PictureReader(Reader):
             source = self._start(index)
         try:
             for _ in range(index - self._position + 1):
-                frame = self._read(source)
+                frame = self._receive(source)
                 self._position += 1
         except BaseException:
             self._stop()
@@ -87,7 +97,7 @@ class PictureReader(Reader):
     def _start(self, index: int) -> FrameSource[FrameHead]:
         """Start a child that sends the pictures from the first on: up to `index`, or all when iterating."""
         self._stop()
-        only = self._head.frames > 1 and self._position == 0 and self.request.mode in "iv"
+        only = self._head.frames > 1 and self._position == 0 and self.request.mode == "i"
         arguments = argv.read(
             self._tool.path,
             self._tool.release,
@@ -95,17 +105,18 @@ class PictureReader(Reader):
             channels=_SENT[min(self._head.channels, 4)],
             depth=self._head.depth,
             frames=f"[0-{index}]" if only and index else "[0]" if only or self._head.frames == 1 else "",
-            compose=self._picture.animated and self._head.frames > 1,
+            compose=self._picture.animated,
+            fixes=self._picture.fixes,
             cmyk=self._head.cmyk,
         )
         with self.request.input() as descriptor:
-            child = Child(arguments, subject=self.request.name, stdin=descriptor)
+            child = Child(arguments, subject=self.request.name, stdin=descriptor, scratch=True)
         still = self.request.limits.still
         self._position = 0
         self._source = FrameSource(child, PnmFraming(), first=still, stall=still)
         return self._source
 
-    def _read(self, source: FrameSource[FrameHead]) -> np.ndarray[Any, Any]:
+    def _receive(self, source: FrameSource[FrameHead]) -> np.ndarray[Any, Any]:
         try:
             head = source.head()
             if head is None:
@@ -145,15 +156,9 @@ class PictureReader(Reader):
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         head = self._head
-        facts = {
-            "plugin": "magick",
-            "format": self._format.name,
-            "size": (head.width, head.height),
-            "channels": head.channels,
-            "depth": head.depth,
-            "nframes": head.frames,
-        }
-        return facts if index is None else {"index": index}
+        if index is not None:
+            return {"index": index}
+        return still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), head)
 
 
 class PictureWriter(Writer):
@@ -189,7 +194,7 @@ class PictureWriter(Writer):
         self._check(image)
         arguments = argv.write(self._tool.path, self._picture.coder, self._options(image))
         with self.request.output() as part:
-            child = self._child = Child(arguments, subject=self.request.name, feed=True, stdout=part)
+            child = self._child = Child(arguments, subject=self.request.name, feed=True, stdout=part, scratch=True)
         stall = self.request.limits.stall
         pixels = np.ascontiguousarray(image.astype(">u2", copy=False) if image.itemsize == 2 else image)
         child.write(memoryview(pam_header(image)), stall)
@@ -251,11 +256,14 @@ def _png_options(channels: int, depth: int) -> list[str]:
 class PictureFormat(Format):
     """Still pictures through ImageMagick."""
 
-    modes = "iI"
+    program = "ImageMagick"
     reader = PictureReader
 
     def __init__(self, picture: Picture) -> None:
         self.picture = picture
+        self.modes = picture.modes
+        self.depths, self.alpha, self.metadata = picture.depths, picture.alpha, picture.metadata
+        self.animated = picture.animated
         self.name = picture.name
         self.description = picture.description
         self.extensions = picture.extensions
@@ -266,7 +274,11 @@ class PictureFormat(Format):
         """Take content of our kind, or, for formats without a signature, content of no kind by its name."""
         if self.picture.kinds:
             return request.kind in self.picture.kinds
-        return request.kind in (None, "pnm") and request.extension in self.extensions
+        return self.could_read(request) and request.extension in self.extensions
+
+    def could_read(self, request: Request) -> bool:
+        """Take content of our kind, or of no kind: the user has named us."""
+        return request.kind in (self.picture.kinds or (None, "pnm"))
 
     def missing(self, *, writing: bool = False) -> str:
         """Tell what this machine lacks for it; empty if it works here."""

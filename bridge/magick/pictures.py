@@ -20,10 +20,16 @@ class Picture:
         told by their extension.
     written : frozenset
         The (channels, bits) that it holds without loss of either; empty if it is only read.
+    modes : str
+        Which of ``i I v V`` it serves; in ``v`` and ``V`` all its pictures are one volume.
+    depths, alpha, metadata
+        What it can hold, for tables.
     animated : bool
         Several pictures are frames of an animation.
     options : dict
         Arguments for writing, by (channels, bits), with ``{quality}`` filled in.
+    fixes : tuple of str
+        Arguments for reading.
     quality : int or None
         Default of the keyword `quality`, where there is one.
     """
@@ -34,8 +40,13 @@ class Picture:
     extensions: tuple[str, ...]
     kinds: tuple[str, ...] = ()
     written: frozenset[tuple[int, int]] = frozenset()
+    modes: str = "iI"
+    depths: str = "8"
+    alpha: bool = True
+    metadata: bool = False
     animated: bool = False
     options: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
     quality: int | None = None
 
 
@@ -46,24 +57,27 @@ _ALL_16 = frozenset({(1, 16), (2, 16), (3, 16), (4, 16)})
 PICTURES: tuple[Picture, ...] = (
     Picture(
         name="PNG", coder="png", description="Portable Network Graphics", extensions=(".png",), kinds=("png",),
-        written=_ALL_8 | _ALL_16,
+        written=_ALL_8 | _ALL_16, depths="8, 16", metadata=True,
+        fixes=("-set", "colorspace", "sRGB"),  # else a file that says gamma 1.0 is brightened
     ),
     Picture(
         name="JPEG", coder="jpeg", description="Joint Photographic Experts Group", kinds=("jpeg",),
         extensions=(".jpg", ".jpeg", ".jpe", ".jfif"), written=_GRAY_RGB, quality=75,
-        options=("-quality", "{quality}"),
+        options=("-quality", "{quality}"), alpha=False, metadata=True,
     ),
     Picture(
         name="GIF", coder="gif", description="Graphics Interchange Format", extensions=(".gif",), kinds=("gif",),
-        animated=True,
+        animated=True, metadata=True,
     ),
     Picture(
         # ImageMagick writes gray BMP with a palette that readers take for colour; ffmpeg's is read back as gray
         name="BMP", coder="bmp", description="Windows bitmap", extensions=(".bmp", ".dib"), kinds=("bmp",),
+        alpha=False,
     ),
     Picture(
         name="WEBP", coder="webp", description="WebP", extensions=(".webp",), kinds=("webp",),
         written=frozenset({(3, 8), (4, 8)}), animated=True, quality=75, options=("-quality", "{quality}"),
+        metadata=True,
     ),
     Picture(  # what tifffile leaves: LZW, JPEG and fax compression
         name="TIFF-MAGICK", coder="tiff", description="Tagged Image File Format", kinds=("tiff",),
@@ -71,15 +85,17 @@ PICTURES: tuple[Picture, ...] = (
     ),
     Picture(
         name="PNM", coder="pnm", description="portable anymap", kinds=("pnm",),
-        extensions=(".ppm", ".pgm", ".pbm", ".pnm"), written=_GRAY_RGB | {(1, 16), (3, 16)},
+        extensions=(".ppm", ".pgm", ".pbm", ".pnm"), written=_GRAY_RGB | {(1, 16), (3, 16)}, depths="8, 16",
+        alpha=False,
     ),
     Picture(
         name="PAM", coder="pam", description="portable arbitrary map", extensions=(".pam",),
-        written=_ALL_8 | _ALL_16,
+        written=_ALL_8 | _ALL_16, depths="8, 16",
     ),
     Picture(
         name="TGA", coder="tga", description="Truevision Targa", extensions=(".tga",),
         written=frozenset({(3, 8), (4, 8)}),
+        fixes=("-auto-orient",), options=("-orient", "TopLeft"),  # ImageMagick 6 else leaves it upside down
     ),
     Picture(name="PCX", coder="pcx", description="PC Paintbrush", extensions=(".pcx",), written=frozenset({(3, 8)})),
     Picture(name="ICO", coder="ico", description="Windows icon", extensions=(".ico",), kinds=("ico",)),
@@ -91,5 +107,17 @@ PICTURES: tuple[Picture, ...] = (
         name="HEIC", coder="heic", description="High Efficiency Image", extensions=(".heic", ".heif"), kinds=("heic",),
     ),
     Picture(name="AVIF", coder="avif", description="AV1 Image", extensions=(".avif",), kinds=("avif",)),
-    Picture(name="DPX", coder="dpx", description="Digital Picture Exchange", extensions=(".dpx",), kinds=("dpx",)),
+    Picture(
+        name="DICOM", coder="dcm", description="medical picture or stack", extensions=(".dcm",), kinds=("dicom",),
+        modes="iIvV", depths="8, 16", alpha=False,
+    ),
+    Picture(
+        name="FITS", coder="fits", description="Flexible Image Transport System", kinds=("fits",),
+        extensions=(".fits", ".fit", ".fts"), modes="iIvV", depths="8, 16", alpha=False,
+    ),
+    Picture(
+        name="DPX", coder="dpx", description="Digital Picture Exchange", extensions=(".dpx",), kinds=("dpx",),
+        fixes=("-set", "colorspace", "sRGB"),  # ImageMagick takes it for linear and would brighten it
+        depths="8, 16", alpha=False,
+    ),
 )  # fmt: skip

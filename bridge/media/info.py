@@ -7,9 +7,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bridge.media.sniff import PictureHead
+    from bridge.media.sniff import PictureHead, ReadAt
 
-__all__ = ["AudioStream", "ImagePage", "MediaInfo", "OtherStream", "VideoStream", "still_info"]
+__all__ = ["AudioStream", "ImagePage", "MediaInfo", "OtherStream", "VideoStream", "still_info", "still_meta"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +160,21 @@ def still_info(uri: str, format: str, size: int, head: PictureHead) -> MediaInfo
     shape = (head.height, head.width) + ((head.channels,) if head.channels > 1 else ())
     page = ImagePage(shape=shape, dtype="uint8" if head.depth == 8 else "uint16")
     return MediaInfo(uri=uri, format=format, size=size, pages=(page,) * head.frames, source="header")
+
+
+def still_meta(kind: str, read_at: ReadAt, format: str, source: str, head: PictureHead) -> dict[str, dict[str, Any]]:
+    """Give a picture's metadata in groups, each a dict; the group ``FILE`` has the plain facts."""
+    from bridge.media.metadata import read_groups
+
+    facts = {
+        "format": format,
+        "size": (head.width, head.height),
+        "channels": head.channels,
+        "depth": head.depth,
+        "nframes": head.frames,
+        "source": source,
+    }
+    return {"FILE": facts, **read_groups(kind, read_at)}
 
 
 def _plain(value: Any) -> Any:

@@ -11,10 +11,12 @@ import errno
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 import weakref
@@ -91,8 +93,9 @@ class Output:
 class _Process:
     """What must be cleaned up even when nobody holds the Child any more: descriptors and the process."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], ends: _Ends) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], ends: _Ends, scratch: str | None) -> None:
         self.popen = popen
+        self.scratch = scratch
         self.owner = os.getpid()
         self.stdin = ends.stdin
         self.stdout = ends.stdout
@@ -126,6 +129,9 @@ class _Process:
         if self.pidfd >= 0:
             os.close(self.pidfd)
             self.pidfd = -1
+        if self.scratch is not None and self.owner == os.getpid():
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch = None
 
     def signal_group(self, number: int) -> None:
         """Signal the child and all that it started; only while it is unreaped, so the id is still its own."""
@@ -184,6 +190,8 @@ class Child:
         A descriptor to give as standard output; None makes a pipe for `read_into`.
     pass_fds : sequence of int
         Further descriptors that the child keeps under the same numbers.
+    scratch : bool
+        Give it a folder of its own for temporary files, which is removed with it.
     """
 
     def __init__(
@@ -195,6 +203,7 @@ class Child:
         feed: bool = False,
         stdout: int | None = None,
         pass_fds: Sequence[int] = (),
+        scratch: bool = False,
     ) -> None:
         self.argv = tuple(argv)
         self.subject = subject
@@ -203,7 +212,7 @@ class Child:
         self._stopped = ""
         self._lock = threading.RLock()
         self._started = time.monotonic()
-        self._process = _launch(self.argv, stdin=stdin, feed=feed, stdout=stdout, pass_fds=pass_fds)
+        self._process = _launch(self.argv, stdin=stdin, feed=feed, stdout=stdout, pass_fds=pass_fds, scratch=scratch)
         self._finalizer = weakref.finalize(self, self._process.abort)
 
     def __repr__(self) -> str:
@@ -311,7 +320,7 @@ class Child:
         self._process.signal_group(signal.SIGKILL)
         with self._alone():
             if self.exit is None:
-                self._process.ended(_REAP)
+                self._end_seen(_REAP)
             return self._ended()
 
     @contextlib.contextmanager
@@ -381,6 +390,9 @@ class Child:
     def _end_seen(self, seconds: float) -> bool:
         """Wait for the end of the process without reaping it, and drain the error stream meanwhile."""
         process = self._process
+        if process.owner != os.getpid():  # a fork of us: the child belongs to the original
+            process.abort()
+            return True
         deadline = time.monotonic() + seconds
         poller = select.poll()
         for descriptor in (process.stderr, process.pidfd):
@@ -451,7 +463,9 @@ def words(stderr: str) -> str:
     """
     lines = (_ADDRESS.sub("", line).strip() for line in stderr[-4 * _LAST_WORDS :].splitlines())
     said = list(dict.fromkeys(line for line in lines if line))
-    text = "; ".join(said[-6:])
+    if len(said) > 8:  # the first tell the reason, the last the consequences
+        said = [*said[:5], "...", *said[-3:]]
+    text = "; ".join(said)
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return printable[-_LAST_WORDS:]
 
@@ -464,6 +478,7 @@ def run(
     stdin: int | None = None,
     most: int = 1 << 28,
     pass_fds: Sequence[int] = (),
+    scratch: bool = False,
 ) -> Output:
     """Run a program to its end and give all that it wrote.
 
@@ -481,6 +496,8 @@ def run(
         Bytes of output after which it is stopped.
     pass_fds : sequence of int
         Further descriptors that the child keeps under the same numbers.
+    scratch : bool
+        Give it a folder of its own for temporary files, which is removed with it.
 
     Raises
     ------
@@ -491,7 +508,7 @@ def run(
     view = memoryview(bytearray(_CHUNK))
     total = 0
     deadline = time.monotonic() + seconds
-    with Child(argv, subject=subject, stdin=stdin, pass_fds=pass_fds) as child:
+    with Child(argv, subject=subject, stdin=stdin, pass_fds=pass_fds, scratch=scratch) as child:
         while count := child.read_into(view, max(0.0, deadline - time.monotonic())):
             pieces.append(bytes(view[:count]))
             total += count
@@ -529,7 +546,13 @@ def _joint() -> tuple[socket.socket, socket.socket]:
 
 
 def _launch(
-    argv: tuple[str, ...], *, stdin: int | None, feed: bool, stdout: int | None, pass_fds: Sequence[int]
+    argv: tuple[str, ...],
+    *,
+    stdin: int | None,
+    feed: bool,
+    stdout: int | None,
+    pass_fds: Sequence[int],
+    scratch: bool,
 ) -> _Process:
     """Start a program; every descriptor is closed again if that fails half way."""
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
@@ -546,19 +569,22 @@ def _launch(
             err_ours, err_theirs = pipe()
             ours.callback(os.close, err_ours)
             theirs.callback(os.close, err_theirs)
+            folder = tempfile.mkdtemp(prefix="framebridge-") if scratch else None
+            if folder is not None:
+                ours.callback(shutil.rmtree, folder, ignore_errors=True)
             popen = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL if in_theirs is None else in_theirs,
                 stdout=out_theirs,
                 stderr=err_theirs,
-                env=isolation.environment(argv[0]),
+                env=isolation.environment(argv[0], folder),
                 start_new_session=True,
                 pass_fds=pass_fds,
             )
         except OSError as error:
             raise _not_started(argv, error) from error
         ours.pop_all()
-        return _Process(popen, _Ends(stdin=in_ours, stdout=out_ours, stderr=err_ours))
+        return _Process(popen, _Ends(stdin=in_ours, stdout=out_ours, stderr=err_ours), folder)
 
 
 def _not_started(argv: tuple[str, ...], error: OSError) -> BridgeError:

@@ -15,13 +15,18 @@ _INHERITED = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMR
 _PT_INTERP = 3
 
 
-def environment(program: str) -> dict[str, str]:
+def environment(program: str, scratch: str | None = None) -> dict[str, str]:
     """Give the environment of a child: no HOME (no user-level delegates), no FFREPORT, no proxies.
+
+    With `scratch` that is its folder for temporary files: ImageMagick copies its input there, and leaves the
+    copy behind when it is killed.
 
     ``LC_ALL=C.UTF-8`` keeps messages in English, numbers with a point and file names as they are.
     """
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     kept |= {"LC_ALL": "C.UTF-8", "HOME": "/nonexistent", "AV_LOG_FORCE_NOCOLOR": "1"}
+    if scratch is not None:
+        kept["TMPDIR"] = kept["MAGICK_TEMPORARY_PATH"] = scratch
     if _is_static(program):
         # A static glibc crashes when it loads the system's character converters, as it does for the service
         # names of transport streams (seen with the static build of ffmpeg 6.0); without them it does not.

@@ -215,9 +215,10 @@ class Toolbox:
         return self._abilities[name]
 
     def _look(self, name: str) -> tuple[Tool | None, list[Attempt]]:
-        if name not in self._found:
-            self._found[name] = self._search(name)
-        return self._found[name]
+        found = self._found.get(name)
+        if found is None or found[0] is None:  # what was missing may have been installed since
+            found = self._found[name] = self._search(name)
+        return found
 
     def _search(self, name: str) -> tuple[Tool | None, list[Attempt]]:
         attempts: list[Attempt] = []
@@ -304,9 +305,23 @@ def _identify(name: str, path: str, source: str) -> tuple[Tool | None, str]:
     if not match:
         return None, f"is not {'ImageMagick' if name == 'magick' else name}: it says {kept[:60].strip()!r}"
     tool = Tool(name=name, path=path, version=match[1], release=_release(match[1], kept), source=source)
-    if name == "magick" and tool.release < (7, 0) and not _identify_beside(path).is_file():
-        return None, "has no identify beside it, as an installed ImageMagick 6 has"
-    return tool, ""
+    refused = _unfit(tool) if name == "magick" else ""
+    return (None, refused) if refused else (tool, "")
+
+
+def _unfit(magick: Tool) -> str:
+    """Tell why a program of ImageMagick is not the one that is needed; empty if it is."""
+    if Path(magick.path).stem.lower() in _SIBLINGS:
+        return f"is ImageMagick's {Path(magick.path).stem}, not its converter"
+    if magick.release < (7, 0) and not _identify_beside(magick.path).is_file():
+        return "has no identify beside it, as an installed ImageMagick 6 has"
+    return ""
+
+
+# Programs of ImageMagick that introduce themselves alike.
+_SIBLINGS = frozenset(
+    {"animate", "compare", "composite", "conjure", "display", "identify", "import", "mogrify", "montage", "stream"}
+)
 
 
 def _identify_beside(convert: str) -> Path:

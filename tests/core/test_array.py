@@ -115,7 +115,7 @@ def test_the_guard_lets_through_what_fits_and_nothing_more(most: int, sizes: lis
     for size in sizes:
         total += size
         if total > most:
-            with pytest.raises(LimitExceeded, match=r"mimread\(\) has gathered"):
+            with pytest.raises(LimitExceeded, match=r"mimread\(\): .* has taken"):
                 guard.add(np.zeros(size, np.uint8))
             return
         guard.add(np.zeros(size, np.uint8))

@@ -151,10 +151,17 @@ def test_an_unreadable_file_is_forbidden(file: Path, unprivileged: Unprivileged)
     assert isinstance(caught.value, PermissionError)
 
 
-@pytest.mark.parametrize("uri", ["<screen>", "<bytes>", "http://example.invalid/a.png", b"\x89PNG"], ids=repr)
-def test_what_is_no_file_is_refused_by_this_version(uri: Any) -> None:
-    with pytest.raises(UriError, match="this version"):
+@pytest.mark.parametrize(
+    ("uri", "words"), [("<screen>", "capture workers"), ("<clipboard>", "capture workers"), ("<bytes>", "for writing")]
+)
+def test_what_cannot_be_read_is_refused(uri: Any, words: str) -> None:
+    with pytest.raises(UriError, match=words):
         Request(uri)
+
+
+def test_raw_bytes_are_content() -> None:
+    with Request(b"\x89PNG") as request:
+        assert (request.head, request.size, request.extension) == (b"\x89PNG", 4, "")
 
 
 # Writing

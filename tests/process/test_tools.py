@@ -316,7 +316,7 @@ def test_a_memory_that_cannot_be_kept_is_no_error(
 def test_a_home_that_is_not_there_is_no_error(fake: FakeMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FRAMEBRIDGE_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", "/nonexistent/home")
+    monkeypatch.setenv("HOME", "/proc/nonexistent")
     assert Toolbox({"ffmpeg": str(fake("ffmpeg"))}).find("ffmpeg").version == "7.1-fake"
 
 

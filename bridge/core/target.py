@@ -1,0 +1,167 @@
+"""Where finished output goes: each kind of resource checked before any work, and filled by one step at the end."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tempfile
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from bridge.core.archive import split_for_writing, write_member
+from bridge.core.uri import FileObject, FilePath, Resource, ReturnBytes, ZipMember
+from bridge.errors import BridgeError, ForbiddenUri, OutputFailed, UriError, UriIsDirectory, UriNotFound
+
+__all__ = ["Target", "not_placed", "target_for", "writable"]
+
+
+def writable(resource: Resource) -> Resource:
+    """Tell what a resource means for writing: a path into an archive names its member."""
+    if isinstance(resource, FilePath):
+        found = split_for_writing(resource.path)
+        if found is not None:
+            return ZipMember(archive=found[0], member=found[1])
+    return resource
+
+
+def target_for(resource: Resource) -> Target:
+    """Give the way to fill a resource, and refuse at once one that can't be written.
+
+    Raises
+    ------
+    UriError, UriNotFound, UriIsDirectory, ForbiddenUri
+    """
+    if isinstance(resource, FilePath):
+        return _File(resource)
+    if isinstance(resource, ZipMember):
+        return _Member(resource)
+    if isinstance(resource, FileObject):
+        return _Object(resource)
+    if isinstance(resource, ReturnBytes):
+        return _Bytes()
+    raise UriError(f"{resource} cannot be written; give a file name, a member of a zip, a file object or '<bytes>'")
+
+
+class Target(ABC):
+    """One place for output.
+
+    Attributes
+    ----------
+    file_name : str
+        What the output is called; its extension says the format.
+    folder : Path
+        Where the output is made before it is put in its place.
+    result : bytes or None
+        The output itself, where it is to be returned.
+    """
+
+    file_name: str = ""
+    folder: Path
+    result: bytes | None = None
+
+    @abstractmethod
+    def place(self, part: Path) -> None:
+        """Put the finished output in its place. What is left of `part` the caller removes."""
+
+
+class _File(Target):
+    """A file: it is made beside the old one and takes its place by rename."""
+
+    def __init__(self, resource: FilePath) -> None:
+        name = str(resource)
+        self._path = Path(os.path.realpath(resource.path))  # a link stays, what it points to is replaced
+        self._name = name
+        self.file_name = resource.path.name
+        self.folder = self._path.parent
+        self._check()
+
+    def _check(self) -> None:
+        try:
+            mode = self._path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            mode = stat.S_IFREG
+        except OSError as error:
+            raise UriError(f"{self._name} cannot be written: {error.strerror}") from error
+        if stat.S_ISDIR(mode):
+            raise UriIsDirectory(f"{self._name} is a directory; name a file in it")
+        if not stat.S_ISREG(mode):
+            raise UriError(f"{self._name} is not a regular file; write to a file and copy it there")
+        _check_folder(self._name, self.folder)
+
+    def place(self, part: Path) -> None:
+        if self._path.exists():
+            part.chmod(stat.S_IMODE(self._path.stat().st_mode))
+        part.replace(self._path)
+
+
+def _check_folder(name: str, folder: Path) -> None:
+    if not folder.is_dir():
+        raise UriNotFound(f"{name}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ForbiddenUri(f"{name}: nothing may be written in {folder}; choose another folder")
+
+
+class _Member(Target):
+    """A member of an archive, which is made anew with it and takes the old one's place."""
+
+    def __init__(self, resource: ZipMember) -> None:
+        self._resource = resource
+        self.file_name = Path(resource.member).name
+        self.folder = resource.archive.parent
+        if not self.file_name or resource.member.endswith("/"):
+            raise UriError(f"{resource} names no member of the archive")
+        _check_folder(str(resource), self.folder)
+
+    def place(self, part: Path) -> None:
+        write_member(self._resource.archive, self._resource.member, part)
+
+
+class _Object(Target):
+    """A file object: it gets the whole output when that is finished, or nothing."""
+
+    def __init__(self, resource: FileObject) -> None:
+        self._file: Any = resource.file
+        name = getattr(self._file, "name", "")
+        self.file_name = Path(name).name if isinstance(name, str) else ""
+        self.folder = Path(tempfile.gettempdir())
+        self._check(str(resource))
+
+    def _check(self, name: str) -> None:
+        if not callable(getattr(self._file, "write", None)):
+            raise UriError(f"{name} has no `write`")
+        if getattr(self._file, "closed", False) is True:
+            raise UriError(f"{name} is closed; give it while it is open")
+        if isinstance(self._file, io.TextIOBase):
+            raise UriError(f"{name} is open in text mode: open it with 'wb'")
+
+    def place(self, part: Path) -> None:
+        with part.open("rb") as content:
+            while piece := content.read(1 << 20):
+                self._write(memoryview(piece))
+
+    def _write(self, left: memoryview) -> None:
+        """Write all of it: a raw file may take less than it is given; what tells no number has taken all."""
+        while left:
+            taken = self._file.write(left)
+            left = left[taken:] if isinstance(taken, int) else left[:0]
+
+
+class _Bytes(Target):
+    """The caller, who gets the output as bytes."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.gettempdir())
+
+    def place(self, part: Path) -> None:
+        self.result = part.read_bytes()
+
+
+def not_placed(name: str, folder: Path, error: OSError) -> BridgeError:
+    """Turn what the system says of an output into an error of ours."""
+    if isinstance(error, BridgeError):
+        return error
+    if isinstance(error, PermissionError) or error.errno == 30:  # EROFS
+        return ForbiddenUri(f"{name}: nothing may be written in {folder}; choose another folder")
+    return OutputFailed(f"{name} could not be written in {folder}: {error.strerror or error}")

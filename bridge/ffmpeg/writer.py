@@ -1,0 +1,262 @@
+"""FilmWriter: film out, over one ffmpeg child."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from bridge.core.format import Writer
+from bridge.core.request import Request
+from bridge.errors import MissingCodec, TruncatedMedia, UnsupportedPixels, UriError
+from bridge.ffmpeg import argv, probe
+from bridge.ffmpeg.containers import AUDIO_DEMUXERS, CODECS, DEMUXERS, Codec, Container
+from bridge.media.pixels import PixelFormat, for_array, memory_of
+from bridge.media.sniff import sniff
+from bridge.process.child import Child
+from bridge.process.pipes import FrameSink
+from bridge.process.tools import toolbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from fractions import Fraction
+
+    import numpy as np
+
+__all__ = ["FilmWriter"]
+
+
+class FilmWriter(Writer):
+    """Writes a film through one ffmpeg child; it appears when it is closed, complete, or not at all.
+
+    Parameters
+    ----------
+    fps : float or fractions.Fraction
+        Frames per second, 10 by default; 23.976, 29.97 and their like mean NTSC's exact rates.
+    codec : str
+        A family (``"h264"``, ``"hevc"``, ``"vp9"``, ``"av1"``, …) or the name of one of FFmpeg's
+        encoders. The container's usual one by default.
+    quality : float
+        0 (worst) to 10 (best), 5 by default, on the encoder's constant-quality scale.
+    bitrate : int or str
+        Bits per second instead of a quality.
+    pixelformat : str
+        What the encoder is given, ``"yuv420p"`` for most codecs by default.
+    audio_path : str or path
+        A file whose first audio stream goes along.
+    audio_codec : str
+        ``"copy"``, or one of FFmpeg's encoders; by default copied where the container can hold it.
+    macro_block_size : int
+        1 by default: the size stays as it is. With another number frames are scaled up to the next multiple of it.
+    input_params, output_params : sequence of str
+        Options for ffmpeg's input and output, put last. ``ffmpeg_params`` is an older name of the latter.
+    ffmpeg_log_level : str
+        How much ffmpeg says, ``"error"`` by default; it is seen in messages of errors.
+
+    Notes
+    -----
+    All frames must have the size and dtype of the first. Nothing is scaled unless `macro_block_size` says so.
+    Metadata set with `set_meta_data` before the first frame (``title``, ``artist``, ``comment``, …, or a group
+    ``tags`` of them) is written into the file.
+    """
+
+    _container: Container
+
+    def _open(
+        self,
+        *,
+        fps: float | Fraction = 10,
+        codec: str | None = None,
+        quality: float | None = 5,
+        bitrate: int | str | None = None,
+        pixelformat: str | None = None,
+        audio_path: Any = None,
+        audio_codec: str | None = None,
+        macro_block_size: int | None = 1,
+        input_params: Sequence[str] | None = None,
+        output_params: Sequence[str] | None = None,
+        ffmpeg_params: Sequence[str] | None = None,
+        ffmpeg_log_level: str = "error",
+        **kwargs: Any,
+    ) -> None:
+        super()._open(**kwargs)
+        self._tags: dict[str, str] = {}
+        self._sink: FrameSink | None = None
+        self._fps = argv.rate(fps)
+        self._tool = toolbox().find("ffmpeg")
+        self._container = self._format.container  # type: ignore[attr-defined]
+        self._video = self._video_options(codec, quality, bitrate, pixelformat)
+        self._audio = Request(audio_path, limits=self.request.limits) if audio_path is not None else None
+        self._audio_codec = self._choose_audio(audio_codec)
+        self._block = _block(macro_block_size)
+        self._before = tuple(map(str, input_params or ()))
+        own = [*(output_params or ()), *(ffmpeg_params or ())]
+        self._extra = ("-v", _log_level(ffmpeg_log_level), *map(str, own))
+
+    def _video_options(
+        self, codec: str | None, quality: float | None, bitrate: int | str | None, pixelformat: str | None
+    ) -> dict[str, Any]:
+        encoder, family = self._choose_encoder(codec)
+        self._keeps = Codec(encoders=(), alpha=True, deep=True) if pixelformat else family
+        options: dict[str, Any] = {"c:v": encoder, **family.options, **self._container.options}
+        if bitrate is not None:
+            options["b:v"] = bitrate
+        elif quality is not None and family.quality:
+            if not 0 <= quality <= 10:
+                message = f"quality is a number from 0 to 10, not {quality!r}"
+                raise ValueError(message)
+            options[family.quality] = round(family.worst + (family.best - family.worst) * quality / 10)
+        pixels = pixelformat or family.pixels
+        return options | ({"pix_fmt": pixels} if pixels else {})
+
+    def _choose_encoder(self, codec: str | None) -> tuple[str, Codec]:
+        """Give an encoder that this ffmpeg has, and its family."""
+        abilities = toolbox().abilities("ffmpeg")
+        abilities.need("muxers", self._container.muxer, self._tool)
+        for name in (codec,) if codec else self._container.video:
+            family = CODECS.get(name) or _family(name)
+            for encoder in family.encoders:
+                if encoder in abilities.encoders:
+                    return encoder, family
+        abilities.need("encoders", CODECS[codec].encoders[0] if codec in CODECS else codec or "", self._tool)
+        message = f"{self._tool} has no encoder for {self._container.name}"
+        raise MissingCodec(message)
+
+    def _choose_audio(self, codec: str | None) -> str:
+        if self._audio is None:
+            return ""
+        self._audio_demuxer = AUDIO_DEMUXERS.get(sniff(self._audio.head) or "")
+        if self._audio_demuxer is None:  # a playlist would have ffmpeg open what it names
+            raise UriError(f"{self._audio.name} is no film or sound file that is known; convert it to WAV first")
+        info = probe.media_info(self._audio, self._audio_demuxer)
+        if info.audio is None:
+            message = f"{self._audio.name} has no audio stream to go along"
+            raise UriError(message)
+        if codec is None:
+            codec = "copy" if info.audio.codec in self._container.audio_kept else self._container.audio
+        if codec != "copy":
+            toolbox().abilities("ffmpeg").need("encoders", codec, self._tool)
+        return codec
+
+    def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
+        del meta
+        if self._sink is None:
+            self._pixels = self._fitting(for_array(image))
+            self._shape = image.shape
+            self._sink = self._start(self._pixels, image.shape)
+        if image.shape != self._shape or image.dtype.name != self._pixels.dtype.name:
+            message = (
+                f"{self.request.name}: frame {self._count} is {image.dtype} {image.shape}, but the film began with "
+                f"{self._pixels.dtype} {self._shape}; scale, crop or pad it yourself, bridge does not"
+            )
+            raise UnsupportedPixels(message)
+        self._sink.put(memory_of(self._pixels.memory(image)))
+
+    def _fitting(self, pixels: PixelFormat) -> PixelFormat:
+        """Refuse what the encoder would drop in silence."""
+        drops = ["transparency"] if pixels.channels in (2, 4) and not self._keeps.alpha else []
+        drops += ["more than 8 bits"] if pixels.depth > 8 and not self._keeps.deep else []
+        if drops:
+            raise UnsupportedPixels(
+                f"{self.request.name}: {self._video['c:v']} as it is set up would drop {' and '.join(drops)}: give an "
+                "array without, or a pixelformat= that keeps it; formats that can: MKV with codec='ffv1', APNG"
+            )
+        return pixels
+
+    def _start(self, pixels: PixelFormat, shape: tuple[int, ...]) -> FrameSink:
+        with contextlib.ExitStack() as files:
+            audio = files.enter_context(self._audio.input()) if self._audio else None
+            arguments = argv.encode(
+                self._tool.release,
+                pixels,
+                (shape[1], shape[0]),
+                self._fps,
+                muxer=self._container.muxer,
+                video=self._video,
+                filters="palette" if self._container.muxer == "gif" else None,
+                audio=None if audio is None else (f"file:/proc/self/fd/{audio}", self._audio_demuxer or ""),
+                audio_codec=self._audio_codec,
+                scale=self._scaled(shape),
+                before=self._before,
+                extra=(*_metadata(self._tags), *self._extra),
+            )
+            child = Child(
+                (self._tool.path, *arguments),
+                subject=self.request.name,
+                feed=True,
+                stdout=files.enter_context(self.request.output()),
+                pass_fds=() if audio is None else (audio,),
+            )
+        return FrameSink(child, stall=self.request.limits.stall)
+
+    def _scaled(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
+        """Give the next multiple of the macro block size, if that is not the size itself."""
+        width, height = (-(-side // self._block) * self._block for side in (shape[1], shape[0]))
+        return None if (width, height) == (shape[1], shape[0]) else (width, height)
+
+    def _set_meta(self, meta: dict[str, Any]) -> set[str]:
+        if self._sink is not None or not self._container.tags:  # the file has begun, or has no place for them
+            return set()
+        group = meta.get("tags")
+        tags = {**(group if isinstance(group, dict) else {}), **{k: v for k, v in meta.items() if k != "tags"}}
+        held = {name: str(value) for name, value in tags.items() if name in _TAGS and isinstance(value, str | int)}
+        self._tags |= held
+        return {*held, *({"tags"} if isinstance(group, dict) and set(group) <= set(held) else ())}
+
+    def _finish(self) -> None:
+        if self._sink is None:  # the base class calls this only after an append
+            return
+        child = self._sink.child
+        child.end_input()
+        if not child.wait(self.request.limits.finish).ok:
+            raise child.failure()
+        with Request(self.request.part(), name=self.request.name, limits=self.request.limits) as made:
+            written = probe.count_frames(made, DEMUXERS.get(sniff(made.head) or ""))
+        if written != self._sink.frames:
+            message = (
+                f"{self.request.name}: {self._sink.frames} frames were given to ffmpeg, but what it wrote holds "
+                f"{written}; nothing was put in place"
+            )
+            raise TruncatedMedia(message, command=child.argv, exit=child.exit, got=written)
+
+    def _abort(self) -> None:
+        with contextlib.suppress(AttributeError):  # `_open` may have failed before it came so far
+            if self._sink is not None:
+                self._sink.child.abort()
+        with contextlib.suppress(AttributeError):
+            if self._audio is not None:
+                self._audio.close()
+
+
+# What FFmpeg's muxers for film hold, by its own names.
+_TAGS = frozenset({"title", "artist", "author", "album", "album_artist", "comment", "composer", "copyright", "date",
+                   "description", "genre", "show", "synopsis", "track", "year", "language"})  # fmt: skip
+_LOG_LEVELS = ("quiet", "panic", "fatal", "error", "warning", "info", "verbose", "debug", "trace")
+
+
+def _metadata(tags: dict[str, str]) -> tuple[str, ...]:
+    return tuple(word for name, value in tags.items() for word in ("-metadata", f"{name}={value}"))
+
+
+def _log_level(level: str) -> str:
+    if level not in _LOG_LEVELS:
+        raise ValueError(f"ffmpeg_log_level is one of {', '.join(_LOG_LEVELS)}, not {level!r}")
+    return level
+
+
+def _block(size: int | None) -> int:
+    if size is not None and size < 1:
+        raise ValueError(f"macro_block_size is a positive number, not {size!r}")
+    return size or 1
+
+
+def _family(encoder: str) -> Codec:
+    """Find the family of one of FFmpeg's encoders; an unknown one is taken as it is, with its own defaults."""
+    of = next((codec for codec in CODECS.values() if encoder in codec.encoders), Codec(encoders=(), pixels=None))
+    return Codec(
+        encoders=(encoder,),
+        pixels=of.pixels,
+        quality=of.quality,
+        best=of.best,
+        worst=of.worst,
+        options=of.options,
+    )
