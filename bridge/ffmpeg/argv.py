@@ -134,7 +134,7 @@ def decode(
         "pipe:1",
         vcodec="rawvideo",
         pix_fmt=pixels.name,
-        autoscale=0,  # frames that change their size are not to be scaled to the first
+        noautoscale=None,  # frames that change their size are not to be scaled to the first
         **form,
         **rate,
         **({} if wish.fps else _source_time_base(release)),

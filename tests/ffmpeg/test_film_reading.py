@@ -173,3 +173,16 @@ def test_mimread_guards_memory(real: Any) -> None:
     with pytest.raises(errors.LimitExceeded):
         bridge.mimread(real("carphone_pristine.mp4"), memtest=1000)
     assert len(bridge.mimread(real("carphone_pristine.mp4"), memtest=False)) == 120
+
+
+def test_frames_that_change_their_size_are_not_scaled_in_silence(lavfi: Any, tmp_path: Path) -> None:
+    small = lavfi("small.ts", "testsrc2=s=160x120:d=1", "-c:v", "mpeg2video")
+    large = lavfi("large.ts", "testsrc2=s=320x240:d=1", "-c:v", "mpeg2video")
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    frames = []
+    with bridge.get_reader(both) as reader, pytest.raises(bridge.BridgeError):
+        for frame in reader:
+            frames.append(frame)  # noqa: PERF402 - those before the error count
+    assert 0 < len(frames) <= 25
+    assert {frame.shape for frame in frames} == {(120, 160, 3)}
