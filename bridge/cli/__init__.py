@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
@@ -103,11 +105,22 @@ def main(args: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except click.ClickException as error:
         error.show()
+        _give_up_stdout(error)
         return error.exit_code
     except OSError as error:  # from printing help or the version; a closed pipe is click's business
         _Failure(_said(error)).show()
+        _give_up_stdout(error)
         return 1
     return status if isinstance(status, int) else 0
+
+
+def _give_up_stdout(error: BaseException) -> None:
+    """Where standard output itself has failed, let go of what is still to be written: the end would try again."""
+    if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_in_order() -> None:

@@ -390,7 +390,9 @@ def _connect(target: _Target, trip: _Trip) -> socket.socket:
     try:
         bare.settimeout(trip.patience("connect", begin))  # of the whole handshake, says the ssl module's source
         # an end without a farewell can be anybody's doing, so it must not pass for the end of the content
-        return ssl.create_default_context().wrap_socket(bare, server_hostname=target.host, suppress_ragged_eofs=False)
+        context = ssl.create_default_context()
+        context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # set by Python where OpenSSL 3 has it
+        return context.wrap_socket(bare, server_hostname=target.host, suppress_ragged_eofs=False)
     except TimeoutError:
         raise trip.late("connect") from None
     finally:

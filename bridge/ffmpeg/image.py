@@ -162,6 +162,8 @@ class StillWriter(Writer):
         super()._open(**kwargs)
         self._tool = toolbox().find("ffmpeg")
         toolbox().abilities("ffmpeg").need("encoders", self._format.still.encoder, self._tool)
+        if not 1 <= quality <= 100:
+            raise ValueError(f"{self.request.name}: quality is a number from 1 to 100, not {quality!r}")
         self._quality = quality
 
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:

@@ -107,6 +107,7 @@ def test_content_decides_and_not_the_name(media: Media, tmp_path: Path) -> None:
         assert np.array_equal(bridge.imread(tmp_path / name), pillow(media("chelsea.png")))
 
 
+@pytest.mark.needs("magick")
 def test_probe_tells_pages_and_streams(media: Media) -> None:
     assert bridge.probe(media("camera.png")).pages[0].shape == (512, 512)
     assert bridge.probe(media("chessboard_RGB.png")).pages[0].dtype == "uint16"
