@@ -315,6 +315,8 @@ class _Trip:
         except TimeoutError as error:  # all other waits are told where they end
             raise self.late("connect") from error
         except OSError as error:  # before ValueError, which the certificate's error is as well
+            if getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING":  # OpenSSL 3, in older Pythons
+                raise TruncatedMedia(f"{self.name}: the server closed the connection early") from error
             raise UriError(f"{self.name}: {_reason(error)}") from error
         except (http.client.HTTPException, ftplib.Error, ValueError) as error:
             text = _shown(str(error)) or type(error).__name__

@@ -10,7 +10,7 @@ import math
 import operator
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 
@@ -163,7 +163,7 @@ class Reader(_Stream):
             raise TypeError(message)
         return int(length)
 
-    def get_data(self, index: int, **kwargs: Any) -> Array:
+    def get_data(self, index: SupportsIndex, **kwargs: Any) -> Array:
         """Read one image.
 
         Parameters
@@ -202,7 +202,7 @@ class Reader(_Stream):
         """
         return self.get_data(self._next, **kwargs)
 
-    def set_image_index(self, index: int) -> None:
+    def set_image_index(self, index: SupportsIndex) -> None:
         """Say which image `get_next_data` reads next."""
         self._check_open()
         self._next = self._checked(index)
@@ -225,11 +225,11 @@ class Reader(_Stream):
         """Iterate over all images of the series."""
         return self.iter_data()
 
-    def __getitem__(self, index: int) -> Array:
+    def __getitem__(self, index: SupportsIndex) -> Array:
         """Read one image by its position."""
         return self.get_data(index)
 
-    def get_meta_data(self, index: int | None = None) -> dict[str, Any]:
+    def get_meta_data(self, index: SupportsIndex | None = None) -> dict[str, Any]:
         """Read the metadata of one image, or, without an index, of the file."""
         self._check_open()
         with self._lock:
@@ -248,7 +248,7 @@ class Reader(_Stream):
             self._check_open()
             raise
 
-    def _checked(self, index: int) -> int:
+    def _checked(self, index: SupportsIndex) -> int:
         """Turn the user's index into one from the beginning; numpy integers are indexes too."""
         position = operator.index(index)
         if position < 0 and (length := self.get_length()) < math.inf:
@@ -257,7 +257,7 @@ class Reader(_Stream):
             raise self._no_such(index)
         return position
 
-    def _no_such(self, index: int) -> NoSuchFrame:
+    def _no_such(self, index: SupportsIndex) -> NoSuchFrame:
         length = self.get_length()
         has = "is a stream that has ended" if length == math.inf else f"has {length} image(s), counted from 0"
         return NoSuchFrame(f"{self._request.name} has no image {index}: it {has}")

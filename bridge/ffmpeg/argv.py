@@ -125,7 +125,7 @@ def decode(
     source = ffmpeg.input(INPUT, copyts=None, **options)
     wanted: dict[str, Any] = {"frames:v": frames} if frames is not None else {}
     if wish.size is not None:
-        wanted["s"] = f"{wish.size[0]}x{wish.size[1]}"
+        wanted["vf"] = f"scale={wish.size[0]}:{wish.size[1]}"
     rate = {"r": f"{wish.fps.numerator}/{wish.fps.denominator}"} if wish.fps else _passthrough(release)
     # The index of NUT would grow with every frame, and nobody reads it.
     form = {"format": "framecrc"} if listed else {"format": "nut", "write_index": 0}
