@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -111,9 +111,9 @@ def test_indexes(sample: Sample, files: Files) -> None:
         with pytest.raises((IndexError, TypeError)):
             reader.get_meta_data(sample.count)
         last = sample.count - 1
-        assert sample.holds(last, reader.get_data(np.int64(last)))
+        assert sample.holds(last, reader.get_data(cast("Any", np.int64(last))))
         assert sample.holds(last, reader.get_data(-1))
-        assert sample.holds(0, reader.get_data(np.uint8(0)))
+        assert sample.holds(0, reader.get_data(cast("Any", np.uint8(0))))
         assert sample.holds(0, reader.get_data(-sample.count))
         with pytest.raises(TypeError, match="nonsense"):
             reader.get_data(0, nonsense=1)

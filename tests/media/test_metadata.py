@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import struct
@@ -945,11 +946,17 @@ def test_a_file_cut_anywhere_is_read_as_far_as_it_goes(kind: str) -> None:
         exif_block(kind, _reader(data[:cut]))
 
 
+@functools.cache
+def _sample(kind: str) -> bytes:
+    """Give the same bytes each time: some samples hold the time at which they are made."""
+    return _SAMPLES[kind]()
+
+
 @pytest.mark.parametrize("kind", _SAMPLES)
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_damaged_file_is_read_or_not(kind: str, data: st.DataObject) -> None:
-    broken = data.draw(mutated(_SAMPLES[kind]()))
+    broken = data.draw(mutated(_sample(kind)))
     began = time.perf_counter()
     _sound(_groups(broken, kind))
     block = exif_block(kind, _reader(broken))
