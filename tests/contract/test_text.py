@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ SAID_ELSEWHERE = {
 }
 
 
+@functools.cache
 def quoted() -> list[str]:
     """What the tests of this folder say that they prove."""
     words = []

@@ -1,0 +1,80 @@
+"""How many pictures an MP4 or QuickTime file holds, by its own index. Pure; the bytes come from elsewhere."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.media.sniff import ReadAt
+
+__all__ = ["video_samples"]
+
+_BOXES = 10_000  # more than these are no file of ours
+
+
+def video_samples(read_at: ReadAt, size: int) -> int | None:
+    """Count the samples of the first video track by the sample tables, ISO/IEC 14496-12.
+
+    Parameters
+    ----------
+    read_at : callable
+        ``read_at(offset, count)`` gives up to `count` bytes.
+    size : int
+        Bytes of the file.
+
+    Returns
+    -------
+    int or None
+        None where the tables do not tell: fragmented files, damaged ones, other formats.
+    """
+    try:
+        return _counted(read_at, size)
+    except struct.error:
+        return None
+
+
+def _counted(read_at: ReadAt, size: int) -> int | None:
+    movie = _find(read_at, (0, size), b"moov")
+    if movie is None or _find(read_at, movie, b"mvex") is not None:  # fragments follow
+        return None
+    for track in _children(read_at, movie, b"trak"):
+        media = _find(read_at, track, b"mdia")
+        handler = media and _find(read_at, media, b"hdlr")
+        if media and handler and read_at(handler[0] + 8, 4) == b"vide":
+            return _samples(read_at, media)
+    return None
+
+
+def _samples(read_at: ReadAt, media: tuple[int, int]) -> int | None:
+    place: tuple[int, int] | None = media
+    for name in (b"minf", b"stbl", b"stsz"):
+        place = place and _find(read_at, place, name)
+    if place is None:
+        return None
+    count: int = struct.unpack(">I", read_at(place[0] + 8, 4))[0]
+    return count
+
+
+def _find(read_at: ReadAt, inside: tuple[int, int], name: bytes) -> tuple[int, int] | None:
+    """Give where the content of the first box of that name begins and ends."""
+    return next(_children(read_at, inside, name), None)
+
+
+def _children(read_at: ReadAt, inside: tuple[int, int], name: bytes) -> Iterator[tuple[int, int]]:
+    at, end = inside
+    for _ in range(_BOXES):
+        if at + 8 > end:
+            return
+        length, kind = struct.unpack(">I4s", read_at(at, 8))
+        head = 8
+        if length == 1:
+            length, head = struct.unpack(">Q", read_at(at + 8, 8))[0], 16
+        length = length or end - at
+        if length < head:
+            return
+        if kind == name:
+            yield at + head, min(at + length, end)
+        at += length
