@@ -226,6 +226,9 @@ def test_addresses_of_members_and_queries(servers: Servers) -> None:
 class Endless(io.RawIOBase):
     """A file object without an end."""
 
+    def readable(self) -> bool:
+        return True
+
     def read(self, count: int = -1) -> bytes:
         return bytes(max(count, 1 << 16))
 

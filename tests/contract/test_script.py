@@ -53,14 +53,14 @@ for i, frame in enumerate(reader):
 writer.close()
 reader.close()
 print(i + 1, fps, reader.closed, writer.closed)
-reader = imageio.read("copy.mp4", "ffmpeg")
+reader = imageio.read("copy.mp4", "mp4")
 print(len(reader), reader.get_data(3).shape, reader.get_next_data().meta["index"])
 reader.close()
 
 # A series
 ims = imageio.mimread("copy.mp4")
 imageio.mimsave("moving.gif", ims, fps=10)
-imageio.mimwrite("moving2.gif", ims, duration=0.1)
+imageio.mimwrite("moving2.gif", ims, fps=5)
 print(len(ims), len(imageio.mimread("moving.gif", memtest=False)))
 
 # Volumes
