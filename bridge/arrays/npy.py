@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["NpyFormat", "NpyReader", "NpyWriter", "NpzFormat", "NpzReader", "NpzWriter"]
 
 
+_HEADER = 128  # bytes before the samples, of all but unusual arrays
+
+
 def read_npy(file: Any, size: int, name: str) -> np.ndarray[Any, Any]:
     """Read one array from an open NPY file of `size` bytes.
 
@@ -93,7 +96,7 @@ class NpyReader(_ArraysReader):
     """Reads the one array of an NPY file."""
 
     def _expected(self) -> int | None:
-        return self.request.size  # and a little header
+        return max(0, self.request.size - _HEADER)
 
     def _names(self) -> list[str]:
         return ["array"]
@@ -124,7 +127,7 @@ class NpzReader(_ArraysReader):
             return os.dup(descriptor)
 
     def _expected(self) -> int | None:
-        return sum(info.file_size for info in self._members)
+        return sum(max(0, info.file_size - _HEADER) for info in self._members)
 
     def _names(self) -> list[str]:
         return [info.filename.removesuffix(".npy") for info in self._members]

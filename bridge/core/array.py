@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from typing import TYPE_CHECKING, Any, Self
@@ -47,6 +48,12 @@ class Array(np.ndarray[Any, Any]):
         if not array.shape:
             return array[()]
         return super().__array_wrap__(array, context, return_scalar)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None) -> Any:
+        """Copy the metadata as deeply as the pixels."""
+        copied: Any = super().__deepcopy__(memo)
+        copied.meta = copy.deepcopy(self.meta, memo)
+        return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the metadata."""

@@ -75,6 +75,7 @@ class FormatManager:
     def find_writer(self, request: Request, name: str | None = None) -> Format:
         """Choose the format that writes this name."""
         able = self._able(name, lambda f: bool(f.writer) and (name is not None or f.can_write(request)))
+        able.sort(key=lambda f: not f.can_write(request))  # of several that the name fits, the extension's
         return self._choose(able, request, name, writing=True)
 
     def _able(self, name: str | None, serves: Callable[[Format], bool]) -> list[Format]:
@@ -124,5 +125,6 @@ class FormatManager:
 def _named(formats: list[Format], name: str) -> list[Format]:
     """Find formats by name first, then by extension or file name."""
     ending = "." + name.lower().rpartition(".")[2]
-    exact = [f for f in formats if f.name.lower() == name.lower()]
+    wanted = name.lower()
+    exact = [f for f in formats if wanted in (f.name.lower(), f.program.lower())]  # imageio calls film "FFMPEG"
     return exact + [f for f in formats if ending in f.extensions and f not in exact]

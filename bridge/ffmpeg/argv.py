@@ -124,9 +124,10 @@ def decode(
         options["noautorotate"] = None
     source = ffmpeg.input(INPUT, copyts=None, **options)
     wanted: dict[str, Any] = {"frames:v": frames} if frames is not None else {}
-    if wish.size is not None:
-        wanted["vf"] = f"scale={wish.size[0]}:{wish.size[1]}"
-    rate = {"r": f"{wish.fps.numerator}/{wish.fps.denominator}"} if wish.fps else _passthrough(release)
+    filters = [f"fps={wish.fps.numerator}/{wish.fps.denominator}"] if wish.fps else []
+    filters += [f"scale={wish.size[0]}:{wish.size[1]}"] if wish.size else []
+    if filters:
+        wanted["vf"] = ",".join(filters)
     # The index of NUT would grow with every frame, and nobody reads it.
     form = {"format": "framecrc"} if listed else {"format": "nut", "write_index": 0}
     made = ffmpeg.output(
@@ -136,8 +137,8 @@ def decode(
         pix_fmt=pixels.name,
         noautoscale=None,  # frames that change their size are not to be scaled to the first
         **form,
-        **rate,
-        **({} if wish.fps else _source_time_base(release)),
+        **_passthrough(release),
+        **_source_time_base(release),
         **wanted,
     )
     return _with_own(_render(made), wish)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.core.format import Writer
 from bridge.core.request import Request
-from bridge.errors import MissingCodec, TruncatedMedia, UnsupportedPixels, UriError
+from bridge.errors import BridgeError, MissingCodec, ToolFailed, TruncatedMedia, UnsupportedPixels, UriError
 from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.containers import AUDIO_DEMUXERS, CODECS, DEMUXERS, Codec, Container
 from bridge.media.mp4 import video_samples
@@ -150,7 +150,10 @@ class FilmWriter(Writer):
                 f"{self._pixels.dtype} {self._shape}; scale, crop or pad it yourself, bridge does not"
             )
             raise UnsupportedPixels(message)
-        self._sink.put(memory_of(self._pixels.memory(image)))
+        try:
+            self._sink.put(memory_of(self._pixels.memory(image)))
+        except ToolFailed as error:
+            raise self._explained(error) from None
 
     def _fitting(self, pixels: PixelFormat) -> PixelFormat:
         """Refuse what the encoder would drop in silence."""
@@ -209,7 +212,7 @@ class FilmWriter(Writer):
         child = self._sink.child
         child.end_input()
         if not child.wait(self.request.limits.finish).ok:
-            raise child.failure()
+            raise self._explained(child.failure())
         with Request(self.request.part(), name=self.request.name, limits=self.request.limits) as made:
             written = _written(made)
         if written != self._sink.frames:
@@ -218,6 +221,19 @@ class FilmWriter(Writer):
                 f"{written}; nothing was put in place"
             )
             raise TruncatedMedia(message, command=child.argv, exit=child.exit, got=written)
+
+    def _explained(self, error: BridgeError) -> BridgeError:
+        """Say what can be done about a size that the encoder refuses, after the encoder's own words."""
+        odd = self._shape[0] % 2 or self._shape[1] % 2
+        if not odd or self._block % 2 == 0 or error.exit is None or error.exit.code in (None, 0):
+            return error
+        return UnsupportedPixels(
+            f"{error.message}. The sides of {self._shape[1]}x{self._shape[0]} are not even: crop or pad the frames, "
+            "keep them with pixelformat='yuv444p' or codec='ffv1', or have them scaled with macro_block_size=2",
+            command=error.command,
+            exit=error.exit,
+            last_words=error.last_words,
+        )
 
     def _abort(self) -> None:
         with contextlib.suppress(AttributeError):  # `_open` may have failed before it came so far
