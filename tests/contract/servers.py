@@ -44,7 +44,7 @@ class Servers:
         self._running.close()
 
     def _start(self, server: _Server) -> int:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         self._running.callback(thread.join)
         self._running.callback(server.server_close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import io
@@ -48,13 +49,18 @@ def no_nameless_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "O_TMPFILE")
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files_only() -> Iterator[int]:
-    """No file of this process can grow past 4096 bytes, as on a full disk; files in memory neither."""
+    """No file of this process can grow past 4096 bytes, as on a full disk; files in memory neither.
+
+    Only around what is tested: pytest's own output may go to a file, too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield 4096
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield 4096
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 # In and out
@@ -216,12 +222,13 @@ def test_too_much_is_refused_before_it_comes() -> None:
             spool.expect(101)
 
 
-def test_a_full_folder_is_named_with_the_need(small_files_only: int) -> None:
+def test_a_full_folder_is_named_with_the_need() -> None:
     with Spool(_LARGE, name="a.mp4", memory=1000) as spool:
         spool.expect(50_000)
-        spool.write(bytes(small_files_only))
-        with pytest.raises(OutputFailed) as caught:
-            spool.write(b"x")
+        with small_files_only() as room:
+            spool.write(bytes(room))
+            with pytest.raises(OutputFailed) as caught:
+                spool.write(b"x")
     assert "a.mp4: 50000 bytes" in str(caught.value)
     assert tempfile.gettempdir() in str(caught.value)
     assert "TMPDIR" in str(caught.value)
