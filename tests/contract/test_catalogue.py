@@ -303,7 +303,7 @@ def test_old_keywords_of_imageios_ffmpeg_plugin(
         assert (reader.get_data(0).shape, reader.get_data(0).dtype) == ((72, 88, 3), np.uint16)
         assert reader.get_meta_data()["size"] == (88, 72)
     with bridge.get_reader(clip, fps=10) as reader:
-        assert len(reader) == len(list(reader)) in (40, 41)
+        assert len(reader) == len(list(reader)) == 40
     with bridge.get_reader(clip, loop=True) as reader:
         assert reader.get_length() == float("inf")
         assert np.array_equal(reader.get_data(121), reader.get_data(1))
@@ -329,12 +329,12 @@ def test_devices_say_when_they_come() -> None:
         bridge.imwrite("<screen>", np.zeros((2, 2), np.uint8), "png")
 
 
-@pytest.mark.needs("ffmpeg")
+@pytest.mark.needs("ffmpeg", "ffprobe")
 def test_film_metadata_is_written_where_it_can_be(tmp_path: Path) -> None:
     with bridge.get_writer(tmp_path / "film.mp4") as writer:
         writer.set_meta_data({"title": "a title", "EXIF": {"Make": "none"}})
         writer.append_data(np.zeros((16, 16, 3), np.uint8))
     assert writer.changes == ["metadata 'EXIF' is not written"]
-    assert bridge.immeta(tmp_path / "film.mp4")["tags"].get("title", "a title") == "a title"
+    assert bridge.immeta(tmp_path / "film.mp4")["tags"]["title"] == "a title"
     with bridge.get_reader(tmp_path / "film.mp4") as reader:
         assert len(reader) == 1
