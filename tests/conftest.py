@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -41,6 +42,8 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 def pytest_configure(config: pytest.Config) -> None:
     """Forget the user's settings, but not those by which scripts/test-matrix chooses programs."""
     _refuse_the_source_tree()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: our children would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("FRAMEBRIDGE_") and name not in _KEPT]:
         del os.environ[name]
     config.stash[_SKIPPED] = Counter()

@@ -58,7 +58,8 @@ class FormatManager:
         if not found:
             message = f"no format is called {name!r}; known are: {', '.join(f.name for f in self._formats)}"
             raise UnknownFormat(message)
-        return next((f for f in found if not f.missing()), found[0])
+        named = next((f for f in found if f.name.lower() == name.lower()), None)
+        return named or next((f for f in found if not f.missing()), found[0])
 
     def add_format(self, format: Format) -> None:
         """Add a format; it is asked after those that are there."""

@@ -38,6 +38,7 @@ Release = tuple[int, int]
 _QUIET = ("-nostdin", "-hide_banner", "-v", "error")
 INPUT = "file:/proc/self/fd/0"  # standard input, but seekable
 OUTPUT = "file:/proc/self/fd/1"
+_ONE_THREAD = ("ogg",)  # ffmpeg 9's threads of Theora now and then give a frame that is not finished
 _FPS_MODE_SINCE = (5, 1)  # -vsync before; gone in 9
 _DEMUX_TIME_BASE_SINCE = (6, 1)  # -1 before; gone in 9
 
@@ -122,6 +123,8 @@ def decode(
         options["max_pixels"] = max_pixels
     if still:
         options["noautorotate"] = None
+    if demuxer in _ONE_THREAD:
+        options["threads"] = 1
     source = ffmpeg.input(INPUT, copyts=None, **options)
     wanted: dict[str, Any] = {"frames:v": frames} if frames is not None else {}
     filters = [f"fps={wish.fps.numerator}/{wish.fps.denominator}"] if wish.fps else []

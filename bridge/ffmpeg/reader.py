@@ -248,9 +248,10 @@ class FilmReader(Reader):
     def _expected(self) -> int | None:
         info = self._info()
         video = info.video
-        if self._wish.counted or self._loop or video is None or video.frames is None:
+        if self._wish.counted or self._loop or video is None:
             return None
-        return video.frames * self._pixels.nbytes(*(self._wish.size or (video.width, video.height)))
+        frames = self._length() if video.frames is None else video.frames
+        return int(frames) * self._pixels.nbytes(*(self._wish.size or (video.width, video.height)))
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:

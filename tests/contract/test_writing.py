@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 import zipfile
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from PIL import Image
 
 import bridge
 from bridge import errors
+from bridge.process.tools import toolbox
 from tests.contract.samples import REPRESENTATIVES, close_to, frame, picture
 from tests.contract.text import says
 from tests.contract.uris import TARGETS, OnlyWrite, Target
@@ -123,10 +123,9 @@ def read_by_others(output: Output, path: Path) -> list[np.ndarray[Any, Any]]:
     if not output.moving:
         with Image.open(path) as opened:
             return [np.asarray(opened.convert("RGB"))]
-    program = shutil.which("ffmpeg")
-    assert program
-    arguments = ("-nostdin", "-v", "error", "-i", path, "-vsync", "0", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
-    done = subprocess.run([program, *arguments], check=True, capture_output=True, timeout=60)
+    every = ("-fps_mode" if toolbox().find("ffmpeg").release >= (5, 1) else "-vsync", "passthrough")
+    arguments = ("-nostdin", "-v", "error", "-i", path, *every, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    done = subprocess.run([toolbox().find("ffmpeg").path, *arguments], check=True, capture_output=True, timeout=60)
     return list(np.frombuffer(done.stdout, np.uint8).reshape(-1, 48, 64, 3))
 
 
