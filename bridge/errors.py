@@ -20,7 +20,8 @@
     ├── ToolTimeout (TimeoutError)              the program was too slow and was stopped
     └── OutputFailed (OSError)                  the result could not be put in its place
 
-Every class is also the builtin that it means, so ``except ValueError`` works as well.
+Every class is also the builtin that it means, so ``except ValueError`` works as well. `DamageWarning` is a
+warning, for readers that were told ``on_damage="warn"``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "BridgeError",
     "Closed",
     "CorruptMedia",
+    "DamageWarning",
     "ForbiddenUri",
     "LimitExceeded",
     "MissingCodec",
@@ -164,3 +166,7 @@ class ToolTimeout(BridgeError, TimeoutError):
 
 class OutputFailed(BridgeError, OSError):
     """The result was made but could not be put in its place."""
+
+
+class DamageWarning(UserWarning):
+    """Something of the content is damaged, and what could be decoded was given all the same."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 import math
 import re
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 
 from bridge.errors import LimitExceeded, UnsupportedPixels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Array", "MemoryGuard", "check_volume", "nbytes"]
+__all__ = ["Array", "Batch", "MemoryGuard", "check_volume", "nbytes"]
 
 
 class Array(np.ndarray[Any, Any]):
@@ -64,6 +64,39 @@ class Array(np.ndarray[Any, Any]):
         """Unpickle with the metadata."""
         inner, self.meta = state
         super().__setstate__(inner)
+
+
+class Batch(Array):
+    """Several images in one array; the first axis counts them.
+
+    Its `meta` has a list for each name; ``batch[k]`` is an `Array` with the metadata of that image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> both = Batch(np.zeros((2, 4, 4), np.uint8), [{"index": 7}, {"index": 3}])
+    >>> both.meta, both[1].meta
+    ({'index': [7, 3]}, {'index': 3})
+    """
+
+    def __new__(cls, array: np.ndarray[Any, Any], metas: Sequence[Mapping[str, Any]]) -> Self:
+        """View `array` with the metadata of each of its images."""
+        names = dict.fromkeys(name for meta in metas for name in meta)
+        return super().__new__(cls, array, {name: [meta.get(name) for meta in metas] for name in names})
+
+    def __getitem__(self, at: Any) -> Any:
+        """Give one image with its own metadata, some of them with theirs, or what numpy gives, without any."""
+        found = super().__getitem__(at)
+        if isinstance(found, Array):
+            found.meta = {}
+            if isinstance(at, (SupportsIndex, slice)) and not isinstance(at, np.ndarray):
+                found.meta = {name: each[at] for name, each in self.meta.items() if len(each) == len(self)}
+        return found if not isinstance(at, SupportsIndex) else _plain(found)
+
+
+def _plain(found: Any) -> Any:
+    """Give an image out of a batch as an Array."""
+    return Array(found, found.meta) if isinstance(found, Batch) else found
 
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}

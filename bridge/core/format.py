@@ -10,19 +10,21 @@ import math
 import operator
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 
-from bridge.core.array import Array
-from bridge.errors import BridgeError, Closed, NoSuchFrame, UnknownFormat, UnsupportedPixels
+from bridge.core.array import Array, Batch
+from bridge.errors import BridgeError, Closed, NoSuchFrame, TruncatedMedia, UnknownFormat, UnsupportedPixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bridge.core.request import Request
 
-__all__ = ["Format", "Reader", "Writer"]
+__all__ = ["Format", "Found", "Reader", "Writer"]
+
+Found: TypeAlias = tuple[np.ndarray[Any, Any], dict[str, Any]]  # an image and its metadata
 
 
 class _Stream:
@@ -91,13 +93,25 @@ class Reader(_Stream):
         """Count the images: an int, or `math.inf` for a stream. Called at most when somebody asks."""
         raise NotImplementedError
 
-    def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
+    def _data(self, index: int) -> Found | None:
         """Read image `index` (not negative) and its metadata; None if it lies beyond the end."""
         raise NotImplementedError
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         """Read the metadata of one image, or of the file."""
         raise NotImplementedError
+
+    def _batch(self, indexes: Sequence[int]) -> tuple[np.ndarray[Any, Any], list[dict[str, Any]]]:
+        """Read several images, at least one, into one array; give it and the metadata of each."""
+        found = {index: self._exactly(index) for index in sorted(set(indexes))}
+        images = [found[index][0] for index in indexes]
+        shapes = {image.shape for image in images}
+        if len(shapes) > 1:
+            raise UnsupportedPixels(
+                f"{self._request.name}: images of {' and '.join(map(str, sorted(shapes)))} do not fit one array; "
+                "read them one by one"
+            )
+        return np.stack(images), [found[index][1] for index in indexes]
 
     def _info(self) -> Any:
         """Describe the file as a `bridge.media.info.MediaInfo`."""
@@ -186,9 +200,7 @@ class Reader(_Stream):
             if kwargs:
                 self._format.refuse(kwargs)
             wanted = self._checked(index)
-            found = self._read(wanted)
-            if found is None:
-                raise self._no_such(index)
+            found = self._exactly(wanted)
             self._next = wanted + 1
             return Array(*found)
 
@@ -217,7 +229,7 @@ class Reader(_Stream):
                 found = self._read(index)
             if found is None:
                 return
-            index += 1
+            index = found[1].get("index", index) + 1  # of damaged content, some may be left out
             self._next = index
             yield Array(*found)
 
@@ -225,9 +237,44 @@ class Reader(_Stream):
         """Iterate over all images of the series."""
         return self.iter_data()
 
-    def __getitem__(self, index: SupportsIndex) -> Array:
-        """Read one image by its position."""
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Array: ...
+    @overload
+    def __getitem__(self, index: slice) -> Batch: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Array:
+        """Read one image by its position, or those of a slice as `get_batch` does."""
+        if isinstance(index, slice):
+            return self.get_batch(range(*index.indices(len(self))))
         return self.get_data(index)
+
+    def get_batch(self, indexes: Iterable[SupportsIndex]) -> Batch:
+        """Read several images, in any order.
+
+        Parameters
+        ----------
+        indexes : iterable of int
+            Their positions; negative ones count from the end, and any may occur more than once.
+
+        Returns
+        -------
+        Batch
+            All in one array, ``(n, height, width, channels)``; ``batch[k]`` has the metadata of its image.
+
+        Raises
+        ------
+        NoSuchFrame
+            If there is no image at one of the positions; nothing is read then.
+        UnsupportedPixels
+            If the images differ in shape.
+        """
+        self._check_open()
+        with self._lock:
+            wanted = [self._checked(index) for index in indexes]
+            length = self.get_length() if wanted else 0
+            for index in wanted:
+                if index >= length:
+                    raise self._no_such(index)
+            return Batch(*self._batch(wanted)) if wanted else Batch(np.empty((0, 0, 0), np.uint8), [])
 
     def get_meta_data(self, index: SupportsIndex | None = None) -> dict[str, Any]:
         """Read the metadata of one image, or, without an index, of the file."""
@@ -240,7 +287,16 @@ class Reader(_Stream):
                 raise self._no_such(index)
             return dict(self._meta(position))
 
-    def _read(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
+    def _exactly(self, index: int) -> Found:
+        """Read an image, that one or none."""
+        found = self._read(index)
+        if found is None and index >= self._length():
+            raise self._no_such(index)
+        if found is None or found[1].get("index", index) != index:
+            raise TruncatedMedia(f"{self._request.name}: image {index} is damaged and cannot be decoded", got=index)
+        return found
+
+    def _read(self, index: int) -> Found | None:
         """Read an image; where another thread has closed us meanwhile, that is the reason to give."""
         try:
             return self._data(index)

@@ -19,16 +19,20 @@ if TYPE_CHECKING:
     from bridge.media.pixels import PixelFormat
 
 __all__ = [
+    "BEGINNING",
+    "FILM",
     "INPUT",
     "OUTPUT",
     "Release",
+    "Seek",
     "Wish",
     "copy_listing",
-    "count_packets",
     "decode",
     "describe",
     "encode",
     "encode_still",
+    "list_frames",
+    "list_packets",
     "probe",
     "rate",
 ]
@@ -38,6 +42,7 @@ Release = tuple[int, int]
 _QUIET = ("-nostdin", "-hide_banner", "-v", "error")
 INPUT = "file:/proc/self/fd/0"  # standard input, but seekable
 OUTPUT = "file:/proc/self/fd/1"
+FILM = "V:0"  # the first video stream that is no cover picture
 _ONE_THREAD = ("ogg",)  # ffmpeg 9's threads of Theora now and then give a frame that is not finished
 _FPS_MODE_SINCE = (5, 1)  # -vsync before; gone in 9
 _DEMUX_TIME_BASE_SINCE = (6, 1)  # -1 before; gone in 9
@@ -82,17 +87,73 @@ class Wish:
         return bool(self.fps or self.before or self.after)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seek:
+    """Where decoding begins, and which frames come out.
+
+    Attributes
+    ----------
+    time, at_most : fractions.Fraction or None
+        Seconds on the file's own clock of a key frame, and a time before the next one.
+    position : int or None
+        Bytes into the file of the same.
+    select : str
+        Which frames to give, in the language of FFmpeg's filter `select`; empty for all.
+    strict : bool
+        Frames in which the decoder finds an error do not come out.
+    threads : int or None
+        For decoding; None lets ffmpeg choose.
+    """
+
+    time: Fraction | None = None
+    at_most: Fraction | None = None
+    position: int | None = None
+    select: str = ""
+    strict: bool = False
+    threads: int | None = None
+
+    def options(self, demuxer: str | None) -> dict[str, Any]:
+        """Give the options of the input."""
+        options: dict[str, Any] = {"err_detect": "explode"} if self.strict else {}
+        options |= {} if self.threads is None else {"threads": self.threads}
+        if self.time is None:
+            return options
+        if self.position is not None and demuxer in _BY_POSITION:
+            return options | {"skip_initial_bytes": self.position}
+        return options | {"noaccurate_seek": None, "seek_timestamp": 1, "ss": _microseconds(self._aim(demuxer))}
+
+    def _aim(self, demuxer: str | None) -> Fraction:
+        """Give the time to seek to: FFmpeg takes 3/23 s off where B-frames may be and seeking goes by dts."""
+        if self.time is None or demuxer in _SEEKS_BY_PTS:
+            return self.time or Fraction(0)
+        late = self.time + _TAKEN_OFF
+        return late if self.at_most is None else max(self.time, min(late, self.at_most))
+
+
+BEGINNING = Seek()
+_BY_POSITION = ("mpegts",)  # they resume anywhere; a search by time ends behind the key frame, without headers
+_SEEKS_BY_PTS = ("mov",)
+_TAKEN_OFF = Fraction(3, 23)
+
+
+def _microseconds(time: Fraction) -> str:
+    """Write seconds with six digits, rounded up: rounded down they are before the key frame."""
+    ticks = -int(-time * 1_000_000 // 1)
+    return f"{'-' if ticks < 0 else ''}{abs(ticks) // 1_000_000}.{abs(ticks) % 1_000_000:06d}"
+
+
 def decode(
     release: Release,
     demuxer: str | None,
     pixels: PixelFormat,
     *,
-    stream: int = 0,
+    stream: str = FILM,
     frames: int | None = None,
     wish: Wish = Wish(),
     listed: bool = False,
     still: bool = False,
     max_pixels: int | None = None,
+    seek: Seek = BEGINNING,
 ) -> tuple[str, ...]:
     """Decode one video stream to raw frames in NUT on standard output.
 
@@ -105,12 +166,14 @@ def decode(
     pixels : PixelFormat
         What is wanted. No scaler flags are given: the default converter is the fast one, and the one
         whose bytes ``ffmpeg -pix_fmt`` users know.
-    stream : int
-        Which of the video streams.
+    stream : str
+        Which of the streams, as FFmpeg specifies them.
     frames : int or None
         Stop after that many.
     wish : Wish
         What shall differ from the file.
+    seek : Seek
+        Where to begin, and which frames to give.
     listed : bool
         List the frames, one line each, instead of sending them.
     still : bool
@@ -125,16 +188,18 @@ def decode(
         options["noautorotate"] = None
     if demuxer in _ONE_THREAD:
         options["threads"] = 1
+    options |= seek.options(demuxer)
     source = ffmpeg.input(INPUT, copyts=None, **options)
     wanted: dict[str, Any] = {"frames:v": frames} if frames is not None else {}
-    filters = [f"fps={wish.fps.numerator}/{wish.fps.denominator}"] if wish.fps else []
+    filters = [f"select='{seek.select}'"] if seek.select else []
+    filters += [f"fps={wish.fps.numerator}/{wish.fps.denominator}"] if wish.fps else []
     filters += [f"scale={wish.size[0]}:{wish.size[1]}"] if wish.size else []
     if filters:
         wanted["vf"] = ",".join(filters)
     # The index of NUT would grow with every frame, and nobody reads it.
     form = {"format": "framecrc"} if listed else {"format": "nut", "write_index": 0}
     made = ffmpeg.output(
-        source[f"v:{stream}"],
+        source[stream],
         "pipe:1",
         vcodec="rawvideo",
         pix_fmt=pixels.name,
@@ -227,17 +292,28 @@ def probe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
     return ("-hide_banner", "-v", "error", *forced, *shown, name)
 
 
-def count_packets(demuxer: str | None, stream: int = 0, name: str = INPUT) -> tuple[str, ...]:
-    """List the flags of the packets of a video stream without decoding them (ffprobe), one line each."""
+def list_packets(demuxer: str | None, stream: str = FILM, name: str = INPUT) -> tuple[str, ...]:
+    """List the packets of a stream without decoding them (ffprobe), one line each; the stream's facts at the end."""
+    return _listing(demuxer, stream, "packet=pts,dts,duration,pos,flags:stream=codec_name,field_order,time_base", name)
+
+
+def list_frames(demuxer: str | None, stream: str = FILM, name: str = INPUT) -> tuple[str, ...]:
+    """List the frames of a stream by decoding them (ffprobe); a duration has two names, by release."""
+    shown = "frame=key_frame,best_effort_timestamp,pkt_duration,duration,width,height:stream=time_base"
+    return _listing(demuxer, stream, shown, name)
+
+
+def _listing(demuxer: str | None, stream: str, shown: str, name: str) -> tuple[str, ...]:
     forced = ("-f", demuxer) if demuxer else ()
-    shown = ("-show_entries", "packet=flags", "-of", "csv=p=0")
-    return ("-hide_banner", "-v", "error", *forced, "-select_streams", f"v:{stream}", *shown, name)
+    threads = ("-threads", "1") if demuxer in _ONE_THREAD else ()
+    quiet = ("-hide_banner", "-v", "error")
+    return (*quiet, *threads, *forced, "-select_streams", stream, "-show_entries", shown, "-of", "compact", name)
 
 
-def copy_listing(demuxer: str | None, stream: int = 0, name: str = INPUT) -> tuple[str, ...]:
-    """List the packets of a video stream by ffmpeg alone, one line each, without decoding them."""
-    source = ffmpeg.input(name, **({"f": demuxer} if demuxer else {}))
-    return _render(ffmpeg.output(source[f"v:{stream}"], "pipe:1", format="framecrc", c="copy"))
+def copy_listing(demuxer: str | None, stream: str = FILM, name: str = INPUT) -> tuple[str, ...]:
+    """List the packets of a stream by ffmpeg alone, one line each, without decoding them."""
+    source = ffmpeg.input(name, copyts=None, **({"f": demuxer} if demuxer else {}))
+    return _render(ffmpeg.output(source[stream], "pipe:1", format="framecrc", c="copy", copyinkf=None))
 
 
 def describe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:

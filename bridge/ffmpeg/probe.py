@@ -16,7 +16,7 @@ from bridge.process.tools import Tool, toolbox
 if TYPE_CHECKING:
     from bridge.core.request import Request
 
-__all__ = ["count_frames", "count_listed", "from_json", "media_info"]
+__all__ = ["count_listed", "from_json", "media_info"]
 
 
 def media_info(request: Request, demuxer: str | None) -> MediaInfo:
@@ -39,40 +39,12 @@ def media_info(request: Request, demuxer: str | None) -> MediaInfo:
     return info
 
 
-def count_frames(request: Request, demuxer: str | None, stream: int = 0) -> int:
-    """Count the packets of a video stream, which for film is its frames; nothing is decoded.
-
-    Raises
-    ------
-    CorruptMedia
-        If the stream is not there or cannot be read.
-    """
-    ffprobe = toolbox().get("ffprobe")
-    counted = _counted(request, ffprobe, demuxer, stream) if ffprobe else None
-    if counted is not None:
-        return counted
-    ffmpeg = toolbox().find("ffmpeg")  # also where ffprobe fails: 6.0's static build crashes on transport streams
-    return count_listed(request, ffmpeg, argv.copy_listing(demuxer, stream))
-
-
 def count_listed(request: Request, tool: Tool, arguments: tuple[str, ...]) -> int:
     """Count the frames that a command lists, one line each."""
     said = _ask(tool, arguments, request)
     if not said.exit.ok:
         raise _corrupt(said, request, tool)
     return sum(not line.startswith(b"#") for line in said.stdout.splitlines())
-
-
-def _counted(request: Request, ffprobe: Tool, demuxer: str | None, stream: int) -> int | None:
-    """Have ffprobe count; None where its answer is no answer."""
-    said = _ask(ffprobe, argv.count_packets(demuxer, stream), request)
-    if not said.exit.ok:
-        return None
-    flags = [line.strip(b", ") for line in said.stdout.splitlines()]
-    return sum(bool(flag) and _DISCARDED not in flag for flag in flags) or None
-
-
-_DISCARDED = b"D"  # decoded for others' sake and not shown: before the beginning of an edit list
 
 
 def _ask(tool: Tool, arguments: tuple[str, ...], request: Request) -> Output:

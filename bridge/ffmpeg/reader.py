@@ -5,28 +5,46 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bridge.core.format import Reader
-from bridge.errors import CorruptMedia, LimitExceeded, NoSuchFrame, TruncatedMedia, UnsupportedPixels
+from bridge.errors import (
+    BridgeError,
+    CorruptMedia,
+    DamageWarning,
+    LimitExceeded,
+    NoSuchFrame,
+    TruncatedMedia,
+    UnsupportedPixels,
+)
 from bridge.ffmpeg import argv, probe
+from bridge.ffmpeg.batch import fetch
 from bridge.ffmpeg.containers import DEMUXERS
-from bridge.media.nut import NutFraming
-from bridge.media.pixels import memory_of, pixel_format
-from bridge.process.child import Child
-from bridge.process.pipes import FrameSource
+from bridge.ffmpeg.decoder import Decoder, Order, since
+from bridge.ffmpeg.listing import Film, Guide
+from bridge.media.complete import ends_early
+from bridge.media.pixels import pixel_format
+from bridge.process.child import words
 from bridge.process.tools import Tool, toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from fractions import Fraction
 
+    from bridge.core.array import Array
+    from bridge.core.format import Found
     from bridge.media.framing import FrameHead
+    from bridge.media.index import Entry, FrameIndex
     from bridge.media.info import MediaInfo, VideoStream
 
 __all__ = ["FilmReader"]
+
+_NEAR = 48  # frames that are read and dropped rather than start a new decoder, which takes about as long
+_ON_DAMAGE = ("raise", "warn", "ignore")
 
 
 class FilmReader(Reader):
@@ -51,12 +69,19 @@ class FilmReader(Reader):
         Options for ffmpeg, before the input and before the output. ``ffmpeg_params`` is an older name of the latter.
     print_info : bool
         Print what the file holds.
+    on_damage : {"raise", "warn", "ignore"}
+        What to do about frames that cannot be decoded, or only with errors, and about a file that ends early:
+        raise `TruncatedMedia` once the good frames before have been read (the default), or give what the decoder
+        makes of it, with or without a `DamageWarning`. Frames keep their index then: iterating goes on with the
+        next one that there is.
 
     Notes
     -----
     Frames come as ``(height, width, channels)`` or ``(height, width)``; subsampled formats as FFmpeg lays
     them out. Unless a rate is asked for, no frame is repeated or left out, whatever the file says of its rate.
-    Each frame's `meta` has its ``index`` and its ``time`` in seconds.
+    Each frame's `meta` has its ``index``, its ``pts`` in ticks of the file's clock, ``time`` and ``duration`` in
+    seconds, and whether it is a ``key_frame``. Frames are told by their exact time: what comes after a jump is
+    checked against the file's own listing, and another place to start is tried where it is not that frame.
     """
 
     def _open(
@@ -72,26 +97,42 @@ class FilmReader(Reader):
         output_params: Sequence[str] | None = None,
         ffmpeg_params: Sequence[str] | None = None,
         print_info: bool = False,
+        on_damage: str = "raise",
         **kwargs: Any,
     ) -> None:
         super()._open(**kwargs)
-        self._source: FrameSource[FrameHead] | None = None
-        self._position = 0
+        if on_damage not in _ON_DAMAGE:
+            raise ValueError(f"on_damage is one of {', '.join(map(repr, _ON_DAMAGE))}, not {on_damage!r}")
+        self._decoder: Decoder | None = None
         self._count: int | None = None
         self._probed: MediaInfo | None = None
-        self._stream = stream
         self._loop = loop
+        self._on_damage = on_damage
+        self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
         self._pixels = pixel_format(pixelformat or self._pixels_of(dtype))
-        self._wish = argv.Wish(
+        wish = argv.Wish(
             size=_size(size),
             fps=None if fps is None else argv.rate(fps),
             before=tuple(map(str, input_params or ())),
             after=tuple(map(str, [*(output_params or ()), *(ffmpeg_params or ())])),
         )
+        self._free = loop or wish.counted
         self._tool = toolbox().find("ffmpeg")
+        self._look_at(
+            Order(
+                film=Film(request=self.request, demuxer=self._demuxer, stream=f"V:{stream}"),
+                tool=self._tool,
+                pixels=self._pixels,
+                wish=wish,
+            )
+        )
         if print_info:
             print(json.dumps(self._info().to_dict(), indent=2))  # noqa: T201 - what the user asked for
+
+    def _look_at(self, order: Order) -> None:
+        self._order = order
+        self._guide = Guide(order.film)
 
     def _pixels_of(self, dtype: Any) -> str:
         """Give the pixel format of a dtype, or the usual one."""
@@ -105,103 +146,249 @@ class FilmReader(Reader):
     def _default_pixels(self) -> str:
         return "rgb24"
 
-    def _start(self) -> FrameSource[FrameHead]:
-        """Start decoding at the first frame."""
+    # Decoding
+
+    def _decode(self, seek: argv.Seek = argv.BEGINNING, *, position: int = 0, begin: int | None = None) -> Decoder:
+        """Start a decoder in the place of the one that runs."""
         self._stop()
-        limits = self.request.limits
-        arguments = argv.decode(
-            self._tool.release,
-            self._demuxer,
-            self._pixels,
-            stream=self._stream,
-            wish=self._wish,
-            max_pixels=limits.pixels,
-        )
-        with self.request.input() as descriptor:
-            child = Child((self._tool.path, *arguments), subject=self.request.name, stdin=descriptor)
-        self._position = 0
-        self._source = FrameSource(child, NutFraming(), first=limits.first_frame, stall=limits.stall)
-        return self._source
+        self._decoder = Decoder(self._order, seek, position=position, begin=begin)
+        return self._decoder
 
     def _stop(self) -> None:
-        if self._source is not None:
-            self._source.child.abort()
-            self._source = None
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
 
     def _close(self) -> None:
         with contextlib.suppress(AttributeError):  # `_open` may have failed before it came so far
             self._stop()
+            self._guide.close()
 
-    def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
-        if self._count is not None and index >= self._count:
-            return self._data(index % self._count) if self._loop and self._count else None
-        source = self._source
-        if source is None or index < self._position:
-            source = self._start()
+    def _data(self, index: int) -> Found | None:
+        """Give frame `index`, or, where damage is not to be raised, the next that there is."""
         try:
-            return self._advance(source, index)
-        except TruncatedMedia as error:
-            self._stop()
-            raise self._failure(source, error.got or 0) from None
+            return self._free_frame(index) if self._free else self._frame(index)
         except CorruptMedia:
             self._stop()
-            if source.frames or self._has_pictures():
+            if self._cover_only():
+                return self._data(index)
+            if self._has_pictures():
                 self._check_pixels()
                 raise
-            self._count = 0
             return None
         except BaseException:
             self._stop()
             raise
 
-    def _advance(
-        self, source: FrameSource[FrameHead], index: int
-    ) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
-        """Read on to frame `index`; None if the film ends before."""
-        while (head := source.head()) is not None:
-            frame = self._fill(source, head)
-            self._position += 1
-            if self._position > index:
-                return self._pixels.view(frame), self._frame_meta(index, head)
-        self._end(source)
-        return self._data(index) if self._loop else None
+    def _frame(self, index: int) -> Found | None:
+        """Give a frame by reading on where that is near, by a jump where it is not."""
+        decoder = self._decoder
+        if decoder is None and index == 0:
+            decoder = self._decode(begin=self._guide.begin())
+        elif decoder is None or index != decoder.position:
+            film = self._guide.whole()
+            if index >= len(film):
+                return None
+            if decoder is None or not self._near(decoder.position, index, film):
+                return self._jump(index)
+        return self._read_on(decoder, index)
 
-    def _fill(self, source: FrameSource[FrameHead], head: FrameHead) -> np.ndarray[Any, Any]:
-        frame = self._pixels.empty(head.width, head.height)
-        if frame.nbytes != head.size:
-            message = (
-                f"{self.request.name}: ffmpeg sent {head.size} bytes for a frame of {head.width}x{head.height} "
-                f"{self._pixels.name}, which takes {frame.nbytes}"
+    @staticmethod
+    def _near(position: int, index: int, film: FrameIndex) -> bool:
+        """Tell whether reading on costs less than a new decoder."""
+        return position <= index and (index - position <= _NEAR or film.start(index) <= position)
+
+    def _read_on(self, decoder: Decoder, index: int) -> Found | None:
+        """Read from a running decoder until frame `index` comes, or damage, or the end."""
+        while (head := decoder.head()) is not None:
+            place = self._place(decoder, head)
+            if place is None and self._strict:
+                if decoder.sought:
+                    return self._jump(decoder.position)
+                self._lost(decoder)
+            frame = decoder.frame(head)
+            if place is None:  # a frame that the file does not list
+                continue
+            decoder.position = place + 1
+            if self._complains(decoder):
+                return self._jump(place)
+            if place >= index:
+                return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), head.time_base)
+        return self._end(decoder)
+
+    def _place(self, decoder: Decoder, head: FrameHead) -> int | None:
+        """Tell which frame it is that comes; None if it is not the one that the file has there."""
+        expected, time = decoder.position, decoder.time_of(head)
+        if self._guide.confirms(expected, time):
+            return expected
+        film = self._guide.whole()
+        if expected < len(film) and (film.ordinal or film.pts[expected] == decoder.time_of(head, film.time_base)):
+            return expected
+        found = None if self._strict or time is None else film.find(time)
+        return found if found is not None and found > expected else None
+
+    def _jump(self, index: int) -> Found | None:
+        """Decode from a place before a frame: the nearest first, then earlier ones, and last the beginning."""
+        refused: list[Entry] = []
+        for entry in self._guide.whole().starts(index):
+            found = self._try(index, entry)
+            if found is not None:
+                self._guide.forget(refused)
+                return found
+            if entry is not None:
+                refused.append(entry)
+        found = self._try(index, None, strict=True) if self._strict else None
+        if found is None:
+            self._lost(self._decoder, index)
+        return found
+
+    def _try(self, index: int, entry: Entry | None, *, strict: bool = False) -> Found | None:
+        """Decode from a place; None if it is another frame that comes, or if the decoder complains."""
+        film = self._guide.whole()
+        seek = since(film, index, entry, strict=strict)
+        decoder = self._decode(seek, position=index, begin=int(film.pts[index]))
+        try:
+            head = decoder.head()
+            place = None if head is None else self._place(decoder, head)
+            if head is None or place is None or (entry is not None and place != index):
+                return None
+            frame = decoder.frame(head)
+        except (TruncatedMedia, CorruptMedia):
+            return None
+        decoder.position = place + 1
+        if self._complains(decoder):
+            return None
+        return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), head.time_base)
+
+    def _complains(self, decoder: Decoder) -> bool:
+        """Tell whether the decoder has met an error; one that is strict leaves such frames out."""
+        if decoder.strict or not (self._strict or decoder.sought):
+            return False
+        return decoder.complains(since_first=not decoder.sought and self._guide.cut)
+
+    # The end
+
+    def _end(self, decoder: Decoder) -> Found | None:
+        """Judge the end of the stream by status, count and structure together."""
+        ended = decoder.end()
+        self._decoder = None
+        if not decoder.frames and not decoder.position:
+            raise decoder.failure()
+        film = self._guide.whole()
+        if decoder.sought and decoder.position < len(film):
+            return self._jump(decoder.position)
+        if not ended.ok:
+            self._damage(decoder.failure())
+        elif decoder.position < len(film):
+            self._lost(decoder)
+        elif early := ends_early(self.request.kind or "", self.request.read_at, self.request.size):
+            reason = f"{self.request.name} is not whole: {early}; all {decoder.position} frames in it were read"
+            self._damage(TruncatedMedia(reason, got=decoder.position))
+        return None
+
+    def _lost(self, decoder: Decoder | None, index: int | None = None) -> None:
+        """Say that a frame of the file cannot be decoded."""
+        position = index if index is not None else decoder.position if decoder else 0
+        total = len(self._guide.whole())
+        message = f"{self.request.name}: frame {position} of {total} could not be decoded"
+        if decoder is None:
+            self._damage(TruncatedMedia(message, got=position))
+            return
+        said = decoder.child.abort()
+        reason = words(said.stderr).replace(argv.INPUT, self.request.name)
+        advice = "on_damage='warn' gives what can be decoded" if self._strict else ""
+        text = ": ".join(filter(None, (message, reason or "ffmpeg gives no reason")))
+        error = TruncatedMedia("; ".join(filter(None, (text, advice))), command=decoder.child.argv, got=position)
+        self._damage(error)
+
+    def _damage(self, error: BridgeError) -> None:
+        """Raise, warn of, or keep silent about damage, as the user wants it."""
+        self._stop()
+        if self._on_damage == "raise":
+            raise error
+        if self._on_damage == "warn":
+            warnings.warn(str(error), DamageWarning, stacklevel=2)
+
+    # Frames that the user has had changed in number
+
+    def _free_frame(self, index: int) -> Found | None:
+        """Give a frame by counting from the beginning: with a rate of the user's there is no index."""
+        if self._count is not None and index >= self._count:
+            return self._free_frame(index % self._count) if self._loop and self._count else None
+        decoder = self._decoder
+        if decoder is None or index < decoder.position:
+            decoder = self._decode()
+        while (head := decoder.head()) is not None:
+            frame = decoder.frame(head)
+            if decoder.position > index:
+                time = None if head.pts is None or head.time_base is None else float(head.pts * head.time_base)
+                return self._pixels.view(frame), {"index": index, "time": time}
+        ended = decoder.end()
+        self._decoder = None
+        if not ended.ok or not decoder.frames:
+            raise decoder.failure()
+        self._count = decoder.frames
+        return self._free_frame(index) if self._loop else None
+
+    # What users call besides
+
+    @property
+    def timestamps(self) -> np.ndarray[Any, Any]:
+        """The time of every frame in seconds on the file's own clock, float64."""
+        return self._index().timestamps
+
+    @property
+    def durations(self) -> np.ndarray[Any, Any]:
+        """How long every frame is shown, in seconds, float64."""
+        return self._index().seconds_shown
+
+    @property
+    def key_frames(self) -> np.ndarray[Any, Any]:
+        """The indexes of the key frames, int64."""
+        return np.flatnonzero(self._index().keys)
+
+    def at(self, seconds: float) -> Array:
+        """Read the frame that is on screen at a time.
+
+        Parameters
+        ----------
+        seconds : float
+            On the file's own clock, that of `timestamps`; a transport stream may begin anywhere.
+
+        Raises
+        ------
+        NoSuchFrame
+            If that is before the first frame or after the end of the last.
+        """
+        film = self._index()
+        found = film.at(seconds)
+        if found is None:
+            shown = film.timestamps
+            ends = f"from {shown[0]:.6g} to {shown[-1] + film.seconds_shown[-1]:.6g} s" if len(film) else "nothing"
+            raise NoSuchFrame(f"{self.request.name} has no picture at {seconds} s: it shows {ends}")
+        return self.get_data(found)
+
+    def frames_between(self, begin: float, end: float) -> Iterator[Array]:
+        """Iterate over the frames whose time is in ``begin <= time < end``, in seconds as in `timestamps`."""
+        for index in self._index().between(begin, end):
+            yield self.get_data(index)
+
+    def _index(self) -> FrameIndex:
+        self._check_open()
+        if self._free:
+            raise UnsupportedPixels(
+                f"{self.request.name}: with fps=, loop=, input_params= or output_params= frames are not the file's own"
             )
-            raise CorruptMedia(message)
-        source.fill(head, memory_of(frame))
-        return frame
+        with self._lock:
+            return self._guide.whole()
 
-    def _end(self, source: FrameSource[FrameHead]) -> None:
-        """Judge the end of the stream: only status 0 after at least one frame is an end."""
-        ended = source.child.wait(self.request.limits.stall)
-        self._source = None
-        if not ended.ok or not source.frames:
-            raise self._failure(source, source.frames)
-        if self._count is not None and source.frames < self._count and not self._wish.counted:
-            raise TruncatedMedia(
-                f"{self.request.name} has {self._count} frames, but only {source.frames} could be decoded",
-                command=source.child.argv,
-                exit=ended,
-                got=source.frames,
-            )
-        self._count = source.frames
-
-    def _failure(self, source: FrameSource[FrameHead], got: int) -> Exception:
-        kind = TruncatedMedia if got else CorruptMedia
-        error = source.child.failure(kind, got=got)
-        after = f" (after {got} whole frames)" if got else ""
-        error.message = error.message.replace(argv.INPUT, self.request.name) + after
-        return error
-
-    def _frame_meta(self, index: int, head: FrameHead) -> dict[str, Any]:
-        time = None if head.pts is None or head.time_base is None else float(head.pts * head.time_base)
-        return {"index": index, "time": time}
+    def _batch(self, indexes: Sequence[int]) -> tuple[np.ndarray[Any, Any], list[dict[str, Any]]]:
+        """Read frames in any order, each stretch of the film decoded once."""
+        if self._free:
+            return super()._batch(indexes)
+        film = self._guide.whole()
+        frames = fetch(self._order, film, indexes, lambda index: self._exactly(index)[0])
+        return frames, [film.meta(index) for index in indexes]
 
     def _info(self) -> MediaInfo:
         if self._probed is None:
@@ -212,8 +399,22 @@ class FilmReader(Reader):
         if self._loop:
             return math.inf
         if self._count is None:
-            self._count = self._counted()
+            self._count = self._counted() if self._free else len(self._guide.whole())
+            if not self._count and self._cover_only():
+                return self._length()
         return self._count
+
+    def _cover_only(self) -> bool:
+        """Look at the cover picture from now on, if there is one and nothing else."""
+        film = self._order.film
+        with contextlib.suppress(CorruptMedia):
+            video = self._info().video
+            if film.stream.startswith("V") and video is not None and video.attached_picture:
+                self._guide.close()
+                self._count = None
+                self._look_at(replace(self._order, film=replace(film, stream=film.stream.lower())))
+                return True
+        return False
 
     def _check_pixels(self) -> None:
         """Say so where it was the limit of pixels that stopped ffmpeg."""
@@ -233,34 +434,29 @@ class FilmReader(Reader):
             return True
 
     def _counted(self) -> int:
-        if not self._wish.counted:
-            try:
-                return probe.count_frames(self.request, self._demuxer, self._stream)
-            except CorruptMedia:
-                if self._has_pictures():
-                    raise
-                return 0
         arguments = argv.decode(
-            self._tool.release, self._demuxer, self._pixels, stream=self._stream, wish=self._wish, listed=True
+            self._tool.release,
+            self._demuxer,
+            self._pixels,
+            stream=self._order.film.stream,
+            wish=self._order.wish,
+            listed=True,
         )
         return probe.count_listed(self.request, self._tool, arguments)
 
     def _expected(self) -> int | None:
         info = self._info()
         video = info.video
-        if self._wish.counted or self._loop or video is None:
+        if self._free or video is None:
             return None
         frames = self._length() if video.frames is None else video.frames
-        return int(frames) * self._pixels.nbytes(*(self._wish.size or (video.width, video.height)))
+        return int(frames) * self._pixels.nbytes(*(self._order.wish.size or (video.width, video.height)))
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
-            found = self._data(index)
-            if found is None:
-                raise NoSuchFrame(f"{self.request.name} has no image {index}")
-            return found[1]
+            return self._exactly(index)[1] if self._free else self._guide.whole().meta(index)
         meta = _film_meta(self._info(), self._tool)
-        return meta | ({"size": self._wish.size} if self._wish.size else {})
+        return meta | ({"size": self._order.wish.size} if self._order.wish.size else {})
 
 
 _DTYPES = {"uint8": "rgb24", "uint16": "rgb48le"}

@@ -10,6 +10,7 @@ from bridge.core.request import Request
 from bridge.errors import BridgeError, MissingCodec, ToolFailed, TruncatedMedia, UnsupportedPixels, UriError
 from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.containers import AUDIO_DEMUXERS, CODECS, DEMUXERS, Codec, Container
+from bridge.ffmpeg.listing import Film, count
 from bridge.media.mp4 import video_samples
 from bridge.media.pixels import PixelFormat, for_array, memory_of
 from bridge.media.sniff import sniff
@@ -248,7 +249,7 @@ def _written(made: Request) -> int:
     """Count the frames of what was written: by the file's own index where it has one, which costs no program."""
     kind = sniff(made.head) or ""
     counted = video_samples(made.read_at, made.size) if kind == "mp4" else None
-    return probe.count_frames(made, DEMUXERS.get(kind)) if counted is None else counted
+    return count(Film(request=made, demuxer=DEMUXERS.get(kind))) if counted is None else counted
 
 
 # What FFmpeg's muxers for film hold, by its own names.

@@ -282,6 +282,12 @@ class Child:
                 self.wait(seconds)
                 raise self.failure() from None
 
+    def said(self) -> int:
+        """Tell how many bytes it has written to its error stream so far."""
+        with self._lock:
+            self._drain()
+            return self._tail.total
+
     def end_input(self) -> None:
         """Tell the child that there is no more to come."""
         with self._lock:

@@ -39,9 +39,11 @@ class Tail:
         self._first = bytearray()
         self._last = bytearray()
         self._dropped = 0
+        self.total = 0  # bytes that have come
 
     def add(self, data: bytes) -> None:
         """Take what has come."""
+        self.total += len(data)
         room = self.FIRST - len(self._first)
         self._first += data[:room]
         self._last += data[room:] if room < len(data) else b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import zipfile
 from dataclasses import dataclass
@@ -123,9 +124,10 @@ def read_by_others(output: Output, path: Path) -> list[np.ndarray[Any, Any]]:
     if not output.moving:
         with Image.open(path) as opened:
             return [np.asarray(opened.convert("RGB"))]
-    every = ("-fps_mode" if toolbox().find("ffmpeg").release >= (5, 1) else "-vsync", "passthrough")
+    program = shutil.which("ffmpeg") or toolbox().find("ffmpeg").path
+    every = ("-fps_mode", "passthrough")
     arguments = ("-nostdin", "-v", "error", "-i", path, *every, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
-    done = subprocess.run([toolbox().find("ffmpeg").path, *arguments], check=True, capture_output=True, timeout=60)
+    done = subprocess.run([program, *arguments], check=True, capture_output=True, timeout=60)
     return list(np.frombuffer(done.stdout, np.uint8).reshape(-1, 48, 64, 3))
 
 

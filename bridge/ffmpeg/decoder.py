@@ -1,0 +1,214 @@
+"""Decoder: one ffmpeg child that decodes a film from one place on. Knows places and frames; judges nothing."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from bridge.errors import BridgeError, CorruptMedia, TruncatedMedia
+from bridge.ffmpeg import argv
+from bridge.ffmpeg.listing import sizes
+from bridge.media.nut import NutFraming
+from bridge.media.pixels import memory_of
+from bridge.process.child import Child
+from bridge.process.pipes import FrameSource
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bridge.ffmpeg.listing import Film
+    from bridge.media.framing import FrameHead
+    from bridge.media.index import Entry, FrameIndex
+    from bridge.media.pixels import PixelFormat
+    from bridge.process.child import Exit
+    from bridge.process.tools import Tool
+
+__all__ = ["Decoder", "Order", "only", "since"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What every decoder of one reader has in common.
+
+    Attributes
+    ----------
+    film : Film
+        What is decoded.
+    tool : Tool
+        The ffmpeg that does it.
+    pixels : PixelFormat
+        What the frames shall be.
+    wish : Wish
+        What the user wants otherwise.
+    """
+
+    film: Film
+    tool: Tool
+    pixels: PixelFormat
+    wish: argv.Wish
+
+    @functools.cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each frame, found by decoding once more; asked for where they change midway."""
+        return sizes(self.film)
+
+
+class Decoder:
+    """Decodes frames in the order in which they are shown.
+
+    Parameters
+    ----------
+    order : Order
+        What to decode, and to what.
+    seek : Seek
+        Where to begin, which frames to give.
+    position : int
+        Number of the first frame that will come, counted from the beginning of the film.
+    begin : int or None
+        Its time in ticks, where that is known.
+    frames : int or None
+        Stop after that many.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        seek: argv.Seek = argv.BEGINNING,
+        *,
+        position: int = 0,
+        begin: int | None = None,
+        frames: int | None = None,
+    ) -> None:
+        self.position = position
+        self.strict = seek.strict
+        self.sought = seek.time is not None
+        self._said_first = 0
+        self._order = order
+        # NUT has no times below zero: ffmpeg shifts all so that the first frame is at zero.
+        self._shift = min(0, begin or 0)
+        limits = order.film.request.limits
+        arguments = argv.decode(
+            order.tool.release,
+            order.film.demuxer,
+            order.pixels,
+            stream=order.film.stream,
+            frames=frames,
+            wish=order.wish,
+            max_pixels=limits.pixels,
+            seek=seek,
+        )
+        with order.film.request.input() as descriptor:
+            child = Child((order.tool.path, *arguments), subject=order.film.request.name, stdin=descriptor)
+        self._source: FrameSource[FrameHead] = FrameSource(
+            child, NutFraming(), first=limits.first_frame, stall=limits.stall
+        )
+
+    @property
+    def child(self) -> Child:
+        """The ffmpeg."""
+        return self._source.child
+
+    @property
+    def frames(self) -> int:
+        """How many whole frames have come."""
+        return self._source.frames
+
+    def head(self) -> FrameHead | None:
+        """Wait for the next frame; None at the end."""
+        try:
+            head = self._source.head()
+        except TruncatedMedia:
+            raise self.failure() from None
+        if not self._source.frames:
+            self._said_first = self.child.said()
+        return head
+
+    def complains(self, *, since_first: bool = False) -> bool:
+        """Tell whether the decoder has met an error, or has since its first frame."""
+        return self.child.said() > (self._said_first if since_first else 0)
+
+    def time_of(self, head: FrameHead, time_base: Fraction | None = None) -> int | None:
+        """Give the time of a frame in ticks, of its own clock or of another."""
+        if head.pts is None or head.time_base is None:
+            return None
+        ticks = head.pts * head.time_base / (time_base or head.time_base)
+        return int(ticks) + self._shift if ticks.denominator == 1 else None
+
+    def frame(self, head: FrameHead, into: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
+        """Read the pixels that belong to a head, into memory of ours or of the caller's."""
+        frame = self.memory(head) if into is None else into
+        try:
+            self._source.fill(head, memory_of(frame))
+        except TruncatedMedia:
+            raise self.failure() from None
+        self.position += 1
+        return frame
+
+    def failure(self) -> BridgeError:
+        """Make the error for a stream that ended where it should not, in ffmpeg's words."""
+        self.end()
+        name, got = self._order.film.request.name, self.position
+        error = self.child.failure(TruncatedMedia if got else CorruptMedia, got=got)
+        after = f" (after {got} whole frames)" if got else ""
+        error.message = error.message.replace(argv.INPUT, name) + after
+        return error
+
+    def memory(self, head: FrameHead) -> np.ndarray[Any, Any]:
+        """Allocate memory for a frame."""
+        pixels = self._order.pixels
+        width, height = head.width, head.height
+        if pixels.nbytes(width, height) != head.size:
+            known = self._order.sizes
+            width, height = known[self.position] if self.position < len(known) else (width, height)
+        if pixels.nbytes(width, height) != head.size:
+            raise CorruptMedia(
+                f"{self._order.film.request.name}: ffmpeg sent {head.size} bytes for a frame of {width}x{height} "
+                f"{pixels.name}, which takes {pixels.nbytes(width, height)}"
+            )
+        return pixels.empty(width, height)
+
+    def end(self) -> Exit:
+        """Wait for the end of the child, after the last frame."""
+        return self.child.wait(self._order.film.request.limits.stall)
+
+    def close(self) -> None:
+        """Stop it, wherever it is."""
+        self.child.abort()
+
+
+def since(index: FrameIndex, position: int, entry: Entry | None, *, strict: bool = False) -> argv.Seek:
+    """Give the frames from a position on, decoding from an entry, or from the beginning."""
+    select = f"gte(n,{position})" if index.ordinal else f"gte(pts,{int(index.pts[position])})"
+    return _seek(index, entry, select if position else "", strict=strict)
+
+
+def only(index: FrameIndex, positions: list[int], entry: Entry | None, threads: int | None) -> argv.Seek:
+    """Give just the frames at some positions, which rise."""
+    name = "n" if index.ordinal else "pts"
+    named = positions if index.ordinal else [int(index.pts[position]) for position in positions]
+    runs: list[list[int]] = []
+    for at, position in enumerate(positions):
+        if at and position == positions[at - 1] + 1:
+            runs[-1][1] = named[at]
+        else:
+            runs.append([named[at], named[at]])
+    terms = (f"eq({name},{a})" if a == b else f"between({name},{a},{b})" for a, b in runs)
+    return _seek(index, entry, "+".join(terms), threads=threads)
+
+
+def _seek(
+    index: FrameIndex, entry: Entry | None, select: str, *, strict: bool = False, threads: int | None = None
+) -> argv.Seek:
+    if entry is None:
+        return argv.Seek(select=select, strict=strict, threads=threads)
+    tick = index.time_base
+    return argv.Seek(
+        time=entry.pts * tick,
+        at_most=None if entry.following is None else (entry.following - Fraction(3, 4)) * tick,
+        position=entry.position,
+        select=select,
+        strict=strict,
+        threads=threads,
+    )

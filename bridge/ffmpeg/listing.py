@@ -1,0 +1,457 @@
+"""Listing: the packets or frames of a film, as a program lists them, and the FrameIndex that they make."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bridge.errors import CorruptMedia
+from bridge.ffmpeg import argv
+from bridge.ffmpeg.probe import media_info
+from bridge.media.index import DisplayOrder, Entry, FrameIndex, Packet, doubtful_beginning, entries_of, frame_meta
+from bridge.media.pixels import pixel_format
+from bridge.process.child import Child, words
+from bridge.process.tools import cache_folder, toolbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bridge.core.request import Request
+
+__all__ = ["Film", "Guide", "Listing", "build", "count", "load", "save", "sizes"]
+
+_CHUNK = 1 << 16
+_GRAY, _TINY = pixel_format("gray"), argv.Wish(size=(16, 16))
+_HEAD = 68  # frames by which a doubtful beginning shows what comes out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """One video stream of one request: what to list."""
+
+    request: Request
+    demuxer: str | None
+    stream: str = argv.FILM
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What a listing says of the stream itself."""
+
+    time_base: Fraction | None = None
+    codec: str = ""
+    interlaced: bool = False
+
+
+class Listing:
+    """The packets of a film, listed by a child and read only as far as somebody asks.
+
+    Parameters
+    ----------
+    film : Film
+        What to list.
+    """
+
+    def __init__(self, film: Film) -> None:
+        self.film = film
+        self.facts = _Facts()
+        self._order = DisplayOrder()
+        ffprobe = toolbox().get("ffprobe")
+        if ffprobe is None:
+            self._parse = self._of_framecrc
+            argument = argv.copy_listing(film.demuxer, film.stream)
+        else:
+            self._parse = self._of_ffprobe
+            argument = argv.list_packets(film.demuxer, film.stream)
+        if ffprobe is None and film.demuxer in _NO_TIMES:  # ffmpeg makes some up when it copies
+            self._order.reliable = False
+        self._lines = _Lines(film, (ffprobe or toolbox().find("ffmpeg")).path, argument)
+
+    @property
+    def reliable(self) -> bool:
+        """Whether packets tell the frames, as far as is known."""
+        return self._order.reliable
+
+    def shown(self, position: int) -> Packet | None:
+        """Give the frame at a position, reading no further than is needed; None behind the end or if not known."""
+        while self.reliable and len(self._order.shown) <= position and self._more():
+            pass
+        return self._order.shown[position] if self.reliable and position < len(self._order.shown) else None
+
+    def first(self) -> Packet | None:
+        """Give the first packet of the file."""
+        while not self._order.packets and self._more():
+            pass
+        return self._order.packets[0] if self._order.packets else None
+
+    def packets(self) -> list[Packet]:
+        """Give all packets in the order of the file."""
+        while self._more():
+            pass
+        return self._order.packets
+
+    def close(self) -> None:
+        """Stop the child."""
+        self._lines.close()
+
+    def _more(self) -> bool:
+        """Read on; False at the end."""
+        lines = self._lines.more()
+        for line in lines or ():
+            packet = self._parse(line)
+            if packet is not None:
+                self._order.add(packet)
+        if lines is None:
+            self._order.end()
+        return lines is not None
+
+    def _of_ffprobe(self, line: bytes) -> Packet | None:
+        if match := _PACKET.match(line):
+            pts, dts, duration, position, flags = match.groups()
+            return Packet(_int(pts), _int(dts), _int(duration), _int(position), b"K" in flags, b"D" in flags)
+        if line.startswith(b"stream|"):
+            said = _fields(line)
+            self.facts.codec = said.get(b"codec_name", b"").decode()
+            self.facts.time_base = _ratio(said.get(b"time_base", b""))
+            self.facts.interlaced = said.get(b"field_order", b"") in (b"tt", b"bb", b"tb", b"bt")
+        return None
+
+    def _of_framecrc(self, line: bytes) -> Packet | None:
+        if line.startswith(b"#"):
+            name, _, value = line[1:].partition(b": ")
+            if name == b"tb 0":
+                self.facts.time_base = _ratio(value)
+            elif name == b"codec_id 0":
+                self.facts.codec = value.decode()
+            return None
+        return _copied(line)
+
+
+_NO_TIMES = ("avi", "mpeg", "h264", "hevc", "mpegvideo")
+_PACKET = re.compile(rb"packet\|pts=([^|]*)\|dts=([^|]*)\|duration=([^|]*)\|pos=([^|]*)\|flags=([^|\n]*)")
+_FLAGS = re.compile(rb"F=0x([0-9A-F]+)")
+_KEY, _DISCARD = 1, 4  # AV_PKT_FLAG_*
+
+
+def _copied(line: bytes) -> Packet | None:
+    """Read a line of the framecrc muxer; it prints flags where they are not just `key`."""
+    cells = line.split(b",")
+    if len(cells) < 6:
+        return None
+    found = _FLAGS.search(line)
+    flags = int(found[1], 16) if found else _KEY
+    dts, pts, duration = (_int(cell.strip()) for cell in cells[1:4])
+    return Packet(pts, dts, duration, None, bool(flags & _KEY), bool(flags & _DISCARD))
+
+
+def _fields(line: bytes) -> dict[bytes, bytes]:
+    return {name: value for name, is_one, value in (cell.partition(b"=") for cell in line.split(b"|")) if is_one}
+
+
+def _int(text: bytes) -> int | None:
+    try:
+        number = int(text)
+    except ValueError:  # N/A
+        return None
+    return None if number == -(1 << 63) else number  # AV_NOPTS_VALUE
+
+
+def _ratio(text: bytes) -> Fraction | None:
+    try:
+        found = Fraction(text.decode().strip())
+    except (ValueError, ZeroDivisionError):
+        return None
+    return found if found > 0 else None
+
+
+class _Lines:
+    """The lines that a child prints, a chunk at a time."""
+
+    def __init__(self, film: Film, program: str, arguments: Sequence[str]) -> None:
+        self._film = film
+        self._rest = b""
+        self._view = memoryview(bytearray(_CHUNK))
+        with film.request.input() as descriptor:
+            self._child: Child | None = Child((program, *arguments), subject=film.request.name, stdin=descriptor)
+
+    def more(self) -> list[bytes] | None:
+        """Give the next lines; None at the end."""
+        if self._child is None:
+            return None
+        count = self._child.read_into(self._view, self._film.request.limits.stall)
+        if not count:
+            self._end(self._child)
+            return None
+        *lines, self._rest = (self._rest + self._view[:count]).split(b"\n")
+        return lines
+
+    def _end(self, child: Child) -> None:
+        ended = child.wait(self._film.request.limits.stall)
+        self.close()
+        if not ended.ok:
+            reason = words(ended.stderr).replace(argv.INPUT, self._film.request.name)
+            message = f"{self._film.request.name} cannot be listed: {reason or ended}"
+            raise CorruptMedia(message, command=child.argv, exit=ended, last_words=reason)
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.abort()
+            self._child = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while (lines := self.more()) is not None:
+                yield from lines
+        finally:
+            self.close()
+
+
+def count(film: Film) -> int:
+    """Count the packets that are shown, which for most codecs are the frames; nothing is decoded."""
+    return sum(not packet.discard for packet in Listing(film).packets())
+
+
+# The index
+
+
+def build(listing: Listing) -> FrameIndex:
+    """Make the index of a film from its packets, or, where these do not tell, by decoding it once.
+
+    Raises
+    ------
+    CorruptMedia
+        If the program cannot read it.
+    """
+    packets = listing.packets()
+    facts, film = listing.facts, listing.film
+    doubtful = facts.codec in _HIDDEN_FRAMES or (facts.codec == "h264" and facts.interlaced)
+    told = listing.reliable and not doubtful and facts.time_base is not None
+    index = FrameIndex.from_packets(packets, facts.time_base or Fraction(1)) if told else None
+    if index is None:
+        return _decoded(film, entries_of(packets) if doubtful and listing.reliable else ())
+    return _beheaded(film, index) if packets and doubtful_beginning(packets) else index
+
+
+# Not every packet of these is a frame that is shown.
+_HIDDEN_FRAMES = ("vp8", "theora")
+
+
+def _beheaded(film: Film, index: FrameIndex) -> FrameIndex:
+    """Leave out frames at the beginning that do not decode, as where a broadcast was cut."""
+    out = {packet.pts for packet in _frames_of_ffmpeg(film, frames=_HEAD)[0]}
+    if not out:
+        return index
+    last = max(time for time in out if time is not None)
+    kept = np.array([pts > last or pts in out for pts in index.pts.tolist()], np.bool_)
+    return index.keeping(kept, cut=True)
+
+
+def _decoded(film: Film, entries: tuple[Entry, ...]) -> FrameIndex:
+    """Make the index by decoding: by ffprobe, which knows the key frames; times that it lacks are ffmpeg's."""
+    ffprobe = toolbox().get("ffprobe")
+    rows: list[Packet] = []
+    base: Fraction | None = None
+    if ffprobe is not None:
+        rows, base = _frames_of_ffprobe(film, ffprobe.path)
+    if not rows or base is None or any(row.pts is None for row in rows):
+        timed, base = _frames_of_ffmpeg(film)
+        keys = [row.key for row in rows] if len(rows) == len(timed) else [at == 0 for at in range(len(timed))]
+        rows = [row._replace(key=key) for row, key in zip(timed, keys, strict=True)]
+    return FrameIndex.from_frames(rows, base or Fraction(1), entries)
+
+
+def _frames_of_ffprobe(film: Film, program: str) -> tuple[list[Packet], Fraction | None]:
+    rows, base = [], None
+    for line in _Lines(film, program, argv.list_frames(film.demuxer, film.stream)):
+        said = _fields(line)
+        if line.startswith(b"frame|"):
+            duration = said.get(b"duration") or said.get(b"pkt_duration") or b""
+            key = said.get(b"key_frame") == b"1"
+            rows.append(Packet(_int(said.get(b"best_effort_timestamp", b"")), None, _int(duration), None, key))
+        elif line.startswith(b"stream|"):
+            base = _ratio(said.get(b"time_base", b""))
+    return rows, base
+
+
+def _frames_of_ffmpeg(film: Film, frames: int | None = None) -> tuple[list[Packet], Fraction | None]:
+    tool = toolbox().find("ffmpeg")
+    arguments = argv.decode(
+        tool.release, film.demuxer, _GRAY, stream=film.stream, frames=frames, wish=_TINY, listed=True
+    )
+    rows, base = [], None
+    for line in _Lines(film, tool.path, arguments):
+        if line.startswith(b"#tb 0: "):
+            base = _ratio(line[7:])
+        elif not line.startswith(b"#") and (row := _copied(line)) is not None:
+            rows.append(row._replace(key=False))
+    return rows, base
+
+
+def sizes(film: Film) -> list[tuple[int, int]]:
+    """Give width and height of each frame, for a film in which they change; empty where nobody tells."""
+    ffprobe = toolbox().get("ffprobe")
+    if ffprobe is None:
+        return []
+    lines = _Lines(film, ffprobe.path, argv.list_frames(film.demuxer, film.stream))
+    rows = (_fields(line) for line in lines if line.startswith(b"frame|"))
+    coded = [(_int(row.get(b"width", b"")) or 0, _int(row.get(b"height", b"")) or 0) for row in rows]
+    video = media_info(film.request, film.demuxer).video
+    return [size[::-1] for size in coded] if video is not None and video.rotation % 180 else coded
+
+
+class Guide:
+    """What is known of the frames of a film: all by its index, or as much as a listing has told so far.
+
+    Reading from the beginning needs only the latter, so the first frame of a long film does not wait for the last.
+
+    Parameters
+    ----------
+    film : Film
+        Which film.
+    """
+
+    def __init__(self, film: Film) -> None:
+        self._film = film
+        self._index: FrameIndex | None = None
+        self._listing: Listing | None = None
+        self._looked = False
+
+    @property
+    def cut(self) -> bool:
+        """Whether the file begins with frames that do not decode, of which decoders complain."""
+        return self.whole().cut
+
+    def whole(self) -> FrameIndex:
+        """Give the index of the whole film: of an earlier run, or made now."""
+        self._look()
+        if self._index is None:
+            listing = self._listing or Listing(self._film)
+            try:
+                self._index = build(listing)
+            finally:
+                self.close()
+            save(self._film, self._index)
+        return self._index
+
+    def begin(self) -> int | None:
+        """Give the time of the first frame in ticks; None if it is not known yet."""
+        if self._look() is not None:
+            return int(self.whole().pts[0]) if len(self.whole()) else None
+        packet = self._list().shown(0)
+        return packet.pts if packet else None
+
+    def confirms(self, position: int, time: int | None) -> bool:
+        """Tell whether the listing has that frame at that time; the index is not asked, nor made."""
+        if self._look() is not None:
+            return False
+        listing = self._list()
+        packet = listing.shown(position)
+        return packet.pts == time if packet else position == 0 and not listing.reliable
+
+    def meta(self, position: int, time: int | None, clock: Fraction | None) -> dict[str, Any]:
+        """Describe a frame; `time` and `clock` are what came with it, for where nothing else is known yet."""
+        if self._look() is not None or clock is None:
+            return self.whole().meta(position)
+        listing = self._list()
+        packet, later = listing.shown(position), listing.shown(position + 1)
+        packet = packet or listing.first() or Packet(time)
+        ticks = later.pts - time if later and later.pts is not None and time is not None else packet.duration
+        return frame_meta(position, time, ticks, clock, key=packet.key)
+
+    def forget(self, entries: Sequence[Entry]) -> None:
+        """Remember which places were no clean entries."""
+        if entries:
+            index = self.whole()
+            for entry in entries:
+                index = index.without(entry)
+            self._index = index
+            save(self._film, index)
+
+    def close(self) -> None:
+        """Stop listing."""
+        if self._listing is not None:
+            self._listing.close()
+            self._listing = None
+
+    def _look(self) -> FrameIndex | None:
+        """Give the index if it is known, here or from an earlier run."""
+        if not self._looked:
+            self._looked = True
+            self._index = load(self._film)
+        return self._index
+
+    def _list(self) -> Listing:
+        if self._listing is None:
+            self._listing = Listing(self._film)
+        return self._listing
+
+
+# Between runs
+
+_ENDS = 1 << 16
+_MOST = 1000  # files that are kept
+
+
+def _identity(film: Film) -> str | None:
+    """Name the content of a file: its place, size and time, and what its ends hold; None for what has no place."""
+    request = film.request
+    if request.path is None:
+        return None
+    with request.input() as descriptor:
+        facts = os.fstat(descriptor)
+    ends = hashlib.blake2b(request.read_at(0, _ENDS), digest_size=16)
+    ends.update(request.read_at(max(0, facts.st_size - _ENDS), _ENDS))
+    program = toolbox().get("ffprobe") or toolbox().find("ffmpeg")
+    of_file = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, ends.hexdigest())
+    return "|".join(map(str, (*of_file, film.demuxer, film.stream, program)))
+
+
+def _place(key: str) -> Path:
+    return cache_folder() / "index" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+
+
+def load(film: Film) -> FrameIndex | None:
+    """Give the index that an earlier run has left; None if there is none that can be believed."""
+    key = _identity(film)
+    if key is None:
+        return None
+    try:
+        return FrameIndex.from_bytes(_place(key).read_bytes(), key)
+    except OSError:
+        return None
+
+
+def save(film: Film, index: FrameIndex) -> None:
+    """Keep the index for later runs; that this fails is no error."""
+    key = _identity(film)
+    if key is None:
+        return
+    place = _place(key)
+    with contextlib.suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".index-", dir=place.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                out.write(index.to_bytes(key))
+            Path(name).replace(place)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _forget_the_oldest(place.parent)
+
+
+def _forget_the_oldest(folder: Path) -> None:
+    files = list(folder.iterdir())
+    if len(files) > _MOST:
+        files.sort(key=lambda file: file.stat().st_mtime)
+        for file in files[: len(files) - _MOST // 2]:
+            file.unlink(missing_ok=True)

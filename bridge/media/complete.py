@@ -1,0 +1,197 @@
+"""Whether a file holds all that its own structure promises: what a cut or overwritten file gives away. Pure.
+
+Programs often read what is left of a file and end with success, so the structure is looked at as well.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.media.sniff import ReadAt
+
+__all__ = ["ends_early"]
+
+_STEPS = 1_000_000  # more boxes or chunks than these are no file of ours
+_WHOLE = 1 << 26  # GIF is walked in memory, up to this size
+
+
+def ends_early(kind: str, read_at: ReadAt, size: int) -> str:
+    """Tell what is missing of a file, in words; empty if nothing is, or if its format does not tell.
+
+    Parameters
+    ----------
+    kind : str
+        What `bridge.media.sniff` calls the content.
+    read_at : callable
+        ``read_at(offset, count)`` gives up to `count` bytes.
+    size : int
+        Bytes of the file.
+    """
+    look = _LOOKS.get(kind)
+    if look is None:
+        return ""
+    try:
+        return look(read_at, size)
+    except (struct.error, IndexError):  # it ends inside a head
+        return "it ends inside a header"
+
+
+def _past(what: str, end: int, size: int) -> str:
+    return f"{what} ends at byte {end}, the file at byte {size}"
+
+
+def _mp4(read_at: ReadAt, size: int) -> str:
+    """ISO/IEC 14496-12: a row of boxes."""
+    at, movie = 0, False
+    for _ in range(_STEPS):
+        if at + 8 > size:
+            break
+        length, name = struct.unpack(">I4s", read_at(at, 8))
+        if length == 1:
+            (length,) = struct.unpack(">Q", read_at(at + 8, 8))
+        length = length or size - at
+        movie = movie or name == b"moov"
+        if length < 8 or not name.isascii():
+            break  # not a box: whatever follows the film
+        if at + length > size:
+            return _past(f"its box {name.decode()!r}", at + length, size)
+        at += length
+    return "" if movie else "it has no index (box 'moov')"
+
+
+def _matroska(read_at: ReadAt, size: int) -> str:
+    """RFC 8794 and 9559: an EBML head, then a segment of clusters and other elements."""
+    _, body, length = _element(read_at, 0)
+    _, at, whole = _element(read_at, body + (length or 0))
+    if whole is not None:
+        return _past("its segment", at + whole, size) if at + whole > size else ""
+    for _ in range(_STEPS):  # a segment of unknown size, as it was recorded
+        if at >= size:
+            return ""
+        _, body, length = _element(read_at, at)
+        if length is None:
+            return ""
+        if body + length > size:
+            return _past("an element", body + length, size)
+        at = body + length
+    return ""
+
+
+def _element(read_at: ReadAt, at: int) -> tuple[int, int, int | None]:
+    """Give an element's id, where its body begins, and how long that is; None is unknown."""
+    head = read_at(at, 12)
+    wide = 9 - head[0].bit_length()
+    if not 1 <= wide <= 4:
+        return 0, at, None
+    first = head[wide]
+    count = 9 - first.bit_length()
+    if first == 0 or len(head) < wide + count:
+        return 0, at, None
+    value = int.from_bytes(head[wide : wide + count], "big") & ((1 << 7 * count) - 1)
+    unknown = value == (1 << 7 * count) - 1
+    return int.from_bytes(head[:wide], "big"), at + wide + count, None if unknown else value
+
+
+def _riff(read_at: ReadAt, size: int) -> str:
+    """AVI and WebP: chunks ``RIFF`` with their sizes, zero where the writer did not come back to fill it in."""
+    at = 0
+    for _ in range(_STEPS):
+        if at + 8 > size or read_at(at, 4) != b"RIFF":
+            return ""
+        (length,) = struct.unpack("<I", read_at(at + 4, 4))
+        if at + 8 + length > size:
+            return _past("its RIFF chunk", at + 8 + length, size)
+        at += 8 + length + length % 2
+    return ""
+
+
+def _png(read_at: ReadAt, size: int) -> str:
+    """PNG and APNG: chunks up to ``IEND``."""
+    at = 8
+    for _ in range(_STEPS):
+        if at + 12 > size:
+            break
+        length, name = struct.unpack(">I4s", read_at(at, 8))
+        if name == b"IEND":
+            return ""
+        at += 12 + length
+        if at > size:
+            return _past(f"its chunk {name.decode('latin-1')!r}", at, size)
+    return "its last chunk (IEND) is missing"
+
+
+def _gif(read_at: ReadAt, size: int) -> str:
+    """GIF89a: blocks up to the trailer."""
+    data = read_at(0, min(size, _WHOLE))
+    at = 13 + _colours(data[10])
+    while at < len(data):
+        kind = data[at]
+        if kind == 0x3B:
+            return ""
+        if kind == 0x21:
+            at = _sub_blocks(data, at + 2)
+        elif kind == 0x2C:
+            at = _sub_blocks(data, at + 11 + _colours(data[at + 9]))
+        else:
+            break
+    return "" if size > _WHOLE else "its end mark is missing"
+
+
+def _colours(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _sub_blocks(data: bytes, at: int) -> int:
+    while data[at]:
+        at += data[at] + 1
+    return at + 1
+
+
+def _ogg(read_at: ReadAt, size: int) -> str:
+    """RFC 3533: pages; the last one must be whole."""
+    start = max(0, size - (1 << 17))
+    data = read_at(start, size - start)
+    at = data.rfind(b"OggS")
+    if at < 0:
+        return "its last page is missing"
+    table = data[at + 27 : at + 27 + data[at + 26]]
+    end = start + at + 27 + data[at + 26] + sum(table)
+    return _past("its last page", end, size) if end > size else ""
+
+
+def _mpegts(read_at: ReadAt, size: int) -> str:
+    """ISO/IEC 13818-1: packets of one size, each with its sync byte; 192 with a time code in front of each."""
+    for length, offset in ((188, 0), (192, 4), (204, 0)):
+        if all(read_at(at, 1) == b"G" for at in range(offset, min(size, 5 * length), length)):
+            return _packets(read_at, size, length, offset)
+    return ""
+
+
+def _packets(read_at: ReadAt, size: int, length: int, offset: int) -> str:
+    lost = 0
+    step = length << 13
+    for at in range(0, size - size % length, step):
+        block = np.frombuffer(read_at(at, min(step, size - size % length - at)), np.uint8)
+        lost += int(np.count_nonzero(block[offset::length] != ord("G")))
+    if lost:
+        return f"{lost} of its {size // length} packets are overwritten"
+    return _past("its last packet", size - size % length + length, size) if size % length else ""
+
+
+_LOOKS: dict[str, Callable[[ReadAt, int], str]] = {
+    "mp4": _mp4,
+    "matroska": _matroska,
+    "avi": _riff,
+    "webp": _riff,
+    "png": _png,
+    "apng": _png,
+    "gif": _gif,
+    "ogg": _ogg,
+    "mpegts": _mpegts,
+}

@@ -1,0 +1,332 @@
+"""FrameIndex: which frames a film has, when each is shown, and where decoding may start for it. Pure.
+
+Built from a listing of packets, which costs no decode, or of decoded frames where packets do not tell; the
+listings themselves come from elsewhere, as does the file that keeps an index between runs.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import heapq
+import json
+import struct
+import zlib
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["DisplayOrder", "Entry", "FrameIndex", "Packet", "doubtful_beginning", "entries_of", "frame_meta"]
+
+_MAGIC = b"framebridge index 1\n"
+_REORDER = 34  # H.264 and HEVC hold back 16 frames at most, which may be 32 fields
+_DIGEST = 32
+
+
+class Packet(NamedTuple):
+    """One coded packet as a listing has it, or one decoded frame; times in ticks of the stream's clock.
+
+    `discard` marks what is decoded for others' sake and not shown: before the beginning of an edit list.
+    """
+
+    pts: int | None
+    dts: int | None = None
+    duration: int | None = None
+    position: int | None = None
+    key: bool = False
+    discard: bool = False
+
+
+class Entry(NamedTuple):
+    """A key frame from which decoding may start.
+
+    `following` is the time of the next one, `position` its place in the file in bytes, where these are known.
+    """
+
+    pts: int
+    following: int | None
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameIndex:
+    """The frames of a film in the order in which they are shown.
+
+    Attributes
+    ----------
+    time_base : fractions.Fraction
+        Seconds per tick.
+    pts : numpy.ndarray
+        int64, presentation time of each frame in ticks.
+    durations : numpy.ndarray
+        int64, ticks for which each frame is shown.
+    keys : numpy.ndarray
+        bool, which frames are key frames.
+    entries : tuple of Entry
+        Where decoding may start besides the beginning, by rising pts.
+    ordinal : bool
+        The times are no names of frames (missing, equal or falling ones): frames are counted from the beginning.
+    cut : bool
+        The file begins with frames that do not decode, because what they refer to was cut off.
+    """
+
+    time_base: Fraction
+    pts: np.ndarray[Any, Any]
+    durations: np.ndarray[Any, Any]
+    keys: np.ndarray[Any, Any]
+    entries: tuple[Entry, ...] = ()
+    ordinal: bool = False
+    cut: bool = False
+
+    def __len__(self) -> int:
+        """Count the frames."""
+        return len(self.pts)
+
+    @classmethod
+    def from_packets(cls, packets: Sequence[Packet], time_base: Fraction) -> FrameIndex | None:
+        """Build it from packets in the order of the file.
+
+        Returns
+        -------
+        FrameIndex or None
+            None where packets do not tell the frames: times are missing, occur twice, or the clock jumps back.
+        """
+        if any(packet.pts is None for packet in packets) or not _rising([packet.dts for packet in packets]):
+            return None
+        index = cls.from_frames(sorted((p for p in packets if not p.discard), key=_time), time_base)
+        return None if index.ordinal else replace(index, entries=entries_of(packets))
+
+    @classmethod
+    def from_frames(cls, frames: Sequence[Packet], time_base: Fraction, entries: tuple[Entry, ...] = ()) -> FrameIndex:
+        """Build it from frames in the order in which they are shown."""
+        times = [frame.pts for frame in frames]
+        ordinal = any(time is None for time in times) or not _rising(times, strictly=True)
+        pts = np.array([0 if time is None else time for time in times], np.int64)
+        own = np.array([frame.duration or 0 for frame in frames], np.int64)
+        return cls(
+            time_base=time_base,
+            pts=pts,
+            durations=_durations(pts, own),
+            keys=np.array([frame.key for frame in frames], np.bool_),
+            entries=() if ordinal else entries,
+            ordinal=ordinal,
+        )
+
+    def starts(self, index: int) -> Iterator[Entry | None]:
+        """Give where decoding may start for a frame, the nearest first; None, the beginning, is the last.
+
+        A frame that is shown before a key frame but stored behind it may need what lies before that: so the
+        first is the last key frame that is *shown* no later than the frame.
+        """
+        nearest = self._entry(index)
+        step = 0
+        while nearest - step > 0:
+            yield self.entries[nearest - step]
+            step = max(1, 2 * step)
+        yield None
+
+    def start(self, index: int) -> int:
+        """Give the position of the frame at which decoding for a frame starts."""
+        nearest = self._entry(index)
+        return int(np.searchsorted(self.pts, self.entries[nearest].pts)) if nearest > 0 else 0
+
+    def _entry(self, index: int) -> int:
+        return bisect.bisect_right(self.entries, int(self.pts[index]), key=lambda entry: entry.pts) - 1
+
+    def without(self, entry: Entry) -> FrameIndex:
+        """Forget a place that was no clean entry."""
+        return replace(self, entries=tuple(other for other in self.entries if other != entry))
+
+    def keeping(self, kept: np.ndarray[Any, Any], *, cut: bool) -> FrameIndex:
+        """Leave out frames that do not decode."""
+        return replace(self, pts=self.pts[kept], durations=self.durations[kept], keys=self.keys[kept], cut=cut)
+
+    def find(self, pts: int) -> int | None:
+        """Give the position of the frame with that time; None if there is none."""
+        at = int(np.searchsorted(self.pts, pts))
+        return at if at < len(self) and self.pts[at] == pts else None
+
+    @property
+    def timestamps(self) -> np.ndarray[Any, Any]:
+        """The time of each frame in seconds, float64."""
+        return self._seconds(self.pts)
+
+    def at(self, seconds: float) -> int | None:
+        """Give the position of the frame that is on screen at a time; None before the first and after the last."""
+        tick = self._tick(seconds)
+        found = int(np.searchsorted(self.pts, tick, "right")) - 1
+        return None if found < 0 or tick >= int(self.pts[found] + max(1, self.durations[found])) else found
+
+    def between(self, begin: float, end: float) -> range:
+        """Give the positions of the frames whose time is in ``begin <= time < end``."""
+        first, last = (int(np.searchsorted(self.pts, self._tick(time, up=True))) for time in (begin, end))
+        return range(first, max(first, last))
+
+    def meta(self, index: int) -> dict[str, Any]:
+        """Give what is known of one frame; times in seconds."""
+        ticks = int(self.durations[index])
+        return frame_meta(index, int(self.pts[index]), ticks, self.time_base, key=bool(self.keys[index]))
+
+    def _seconds(self, ticks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return ticks * self.time_base.numerator / self.time_base.denominator
+
+    @property
+    def seconds_shown(self) -> np.ndarray[Any, Any]:
+        """How long each frame is shown in seconds, float64."""
+        return self._seconds(self.durations)
+
+    def _tick(self, seconds: float, *, up: bool = False) -> int:
+        """Turn seconds into a tick; a float that is a rounded tick is that tick, whichever way it was rounded."""
+        exact = Fraction(seconds) / self.time_base
+        nearest = round(exact)
+        if abs(exact - nearest) * 1000 <= 1:
+            return nearest
+        return -int(-exact // 1) if up else int(exact // 1)
+
+    # Between runs
+
+    def to_bytes(self, key: str) -> bytes:
+        """Give it as bytes that `from_bytes` takes under the same key."""
+        head = {
+            "key": key,
+            "time_base": [self.time_base.numerator, self.time_base.denominator],
+            "entries": self.entries,
+            "ordinal": self.ordinal,
+            "cut": self.cut,
+            "frames": len(self),
+        }
+        arrays = (self.pts.astype("<i8"), self.durations.astype("<i8"), np.packbits(self.keys))
+        text = json.dumps(head).encode()
+        body = zlib.compress(struct.pack("<I", len(text)) + text + b"".join(a.tobytes() for a in arrays), 1)
+        return _MAGIC + hashlib.blake2b(body, digest_size=_DIGEST).digest() + body
+
+    @classmethod
+    def from_bytes(cls, data: bytes, key: str) -> FrameIndex | None:
+        """Read what `to_bytes` gave; None if it is damaged, of another kind, or of another file."""
+        start = len(_MAGIC) + _DIGEST
+        body = data[start:]
+        if data[:start] != _MAGIC + hashlib.blake2b(body, digest_size=_DIGEST).digest():
+            return None
+        try:
+            return cls._read(zlib.decompress(body), key)
+        except (ValueError, KeyError, TypeError, struct.error, zlib.error):
+            return None
+
+    @classmethod
+    def _read(cls, body: bytes, key: str) -> FrameIndex | None:
+        (length,) = struct.unpack_from("<I", body)
+        head = json.loads(body[4 : 4 + length])
+        if head["key"] != key:
+            return None
+        frames, rest = int(head["frames"]), body[4 + length :]
+        if len(rest) != 16 * frames + (frames + 7) // 8:
+            return None
+        return cls(
+            time_base=Fraction(*head["time_base"]),
+            pts=np.frombuffer(rest, "<i8", frames).astype(np.int64),
+            durations=np.frombuffer(rest, "<i8", frames, 8 * frames).astype(np.int64),
+            keys=np.unpackbits(np.frombuffer(rest, np.uint8, -1, 16 * frames), count=frames).astype(np.bool_),
+            entries=tuple(Entry(*entry) for entry in head["entries"]),
+            ordinal=bool(head["ordinal"]),
+            cut=bool(head["cut"]),
+        )
+
+
+def frame_meta(index: int, pts: int | None, ticks: int | None, clock: Fraction, *, key: bool) -> dict[str, Any]:
+    """Describe a frame; times in seconds, None where they are not known."""
+    return {
+        "index": index,
+        "pts": pts,
+        "time": None if pts is None else float(pts * clock),
+        "duration": None if ticks is None else float(ticks * clock),
+        "key_frame": key,
+    }
+
+
+def entries_of(packets: Iterable[Packet]) -> tuple[Entry, ...]:
+    """Give the key frames among packets as places to start, by rising pts."""
+    keys = sorted((p for p in packets if p.key and p.pts is not None), key=_time)
+    following = [*(_time(p) for p in keys[1:]), None]
+    return tuple(Entry(_time(p), late, p.position) for p, late in zip(keys, following, strict=True))
+
+
+def _time(packet: Packet) -> int:
+    return packet.pts or 0
+
+
+def doubtful_beginning(packets: Sequence[Packet]) -> bool:
+    """Tell whether the first packets may not decode: there is no key frame before them.
+
+    So it is where a broadcast was cut: frames of which the references are missing do not come out.
+    """
+    if not packets or not packets[0].key or packets[0].pts is None:
+        return True
+    first = packets[0].pts
+    return any(p.pts is not None and p.pts < first and not p.discard for p in packets[: 2 * _REORDER])
+
+
+def _rising(values: Sequence[int | None], *, strictly: bool = False) -> bool:
+    known = np.array([value for value in values if value is not None], np.int64)
+    steps = np.diff(known)
+    return bool(np.all(steps > 0 if strictly else steps >= 0))
+
+
+def _durations(pts: np.ndarray[Any, Any], own: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Give how long each frame is shown: until the next, the last for its own duration.
+
+    A packet's own duration is that in the order of decoding where a container (MP4) stores it so.
+    """
+    if not len(pts):
+        return own
+    steps = np.diff(pts)
+    last = own[-1] or (steps[-1] if len(steps) else 0)
+    shown = np.append(steps, last)
+    return np.where(shown > 0, shown, own)
+
+
+@dataclass(slots=True)
+class DisplayOrder:
+    """Puts packets, as they come, into the order in which they are shown.
+
+    Attributes
+    ----------
+    packets : list of Packet
+        All that have come, in the order of the file.
+    shown : list of Packet
+        Those whose place is certain, in the order of display.
+    reliable : bool
+        False once a time was missing or came too late: then the order is not known from packets.
+    """
+
+    packets: list[Packet] = field(default_factory=list)
+    shown: list[Packet] = field(default_factory=list)
+    reliable: bool = True
+    _waiting: list[tuple[int, int, Packet]] = field(default_factory=list)
+
+    def add(self, packet: Packet) -> None:
+        """Take the next packet of the file."""
+        self.packets.append(packet)
+        if packet.discard or not self.reliable:
+            return
+        if packet.pts is None or (self.shown and packet.pts <= (self.shown[-1].pts or 0)):
+            self.reliable = False
+            return
+        heapq.heappush(self._waiting, (packet.pts, len(self.packets), packet))
+        if len(self._waiting) > _REORDER:
+            self._show()
+
+    def end(self) -> None:
+        """Hear that there are no more."""
+        while self._waiting:
+            self._show()
+
+    def _show(self) -> None:
+        packet = heapq.heappop(self._waiting)[-1]
+        if self.shown and packet.pts == self.shown[-1].pts:
+            self.reliable = False
+        self.shown.append(packet)
