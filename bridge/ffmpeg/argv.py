@@ -29,6 +29,7 @@ __all__ = [
     "copy_listing",
     "decode",
     "describe",
+    "describe_tags",
     "encode",
     "encode_still",
     "list_frames",
@@ -321,6 +322,12 @@ def describe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
     source = ffmpeg.input(name, **({"f": demuxer} if demuxer else {}))
     made = ffmpeg.output(source, "pipe:1", format="framecrc", c="copy", t=0.001, map="0")  # the first packets
     return _render(made, quiet=("-nostdin", "-hide_banner", "-v", "info"))
+
+
+def describe_tags(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
+    """Give the tags of a file by ffmpeg alone, in the form of its muxer `ffmetadata`."""
+    source = ffmpeg.input(name, **({"f": demuxer} if demuxer else {}))
+    return _render(ffmpeg.output(source, "pipe:1", format="ffmetadata"))
 
 
 _NTSC = tuple(Fraction(1000 * nominal, 1001) for nominal in (15, 24, 30, 48, 60, 72, 90, 96, 120, 240))

@@ -159,8 +159,7 @@ class _Crew:
         return positions if decoder.complains() else []
 
     def _is(self, decoder: Decoder, head: FrameHead, position: int) -> bool:
-        index = self._index
-        return index.ordinal or decoder.time_of(head, index.time_base) == index.pts[position]
+        return bool(decoder.time_of(head, self._index.time_base) == self._index.pts[position])
 
     def stop(self) -> None:
         """End all decoders; whoever waits for one meets its end."""

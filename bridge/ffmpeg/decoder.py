@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from bridge.process.tools import Tool
 
 __all__ = ["Decoder", "Order", "only", "since"]
+
+
+_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGBUS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +60,7 @@ class Order:
 
 
 class Decoder:
-    """Decodes frames in the order in which they are shown.
+    """Decodes frames in the order in which they are shown; the times in an index that is ordinal are of no use to it.
 
     Parameters
     ----------
@@ -150,7 +154,10 @@ class Decoder:
         """Make the error for a stream that ended where it should not, in ffmpeg's words."""
         self.end()
         name, got = self._order.film.request.name, self.position
-        error = self.child.failure(TruncatedMedia if got else CorruptMedia, got=got)
+        kind = TruncatedMedia if got else CorruptMedia
+        error = self.child.failure(kind, got=got)
+        if self.strict and error.exit.signal in _CRASHES:  # over what it was told to be strict about
+            error = kind(error.message, command=error.command, exit=error.exit, last_words=error.last_words, got=got)
         after = f" (after {got} whole frames)" if got else ""
         error.message = error.message.replace(argv.INPUT, name) + after
         return error
@@ -180,21 +187,19 @@ class Decoder:
 
 def since(index: FrameIndex, position: int, entry: Entry | None, *, strict: bool = False) -> argv.Seek:
     """Give the frames from a position on, decoding from an entry, or from the beginning."""
-    select = f"gte(n,{position})" if index.ordinal else f"gte(pts,{int(index.pts[position])})"
-    return _seek(index, entry, select if position else "", strict=strict)
+    return _seek(index, entry, f"gte(pts,{int(index.pts[position])})" if position else "", strict=strict)
 
 
 def only(index: FrameIndex, positions: list[int], entry: Entry | None, threads: int | None) -> argv.Seek:
     """Give just the frames at some positions, which rise."""
-    name = "n" if index.ordinal else "pts"
-    named = positions if index.ordinal else [int(index.pts[position]) for position in positions]
+    named = [int(index.pts[position]) for position in positions]
     runs: list[list[int]] = []
     for at, position in enumerate(positions):
         if at and position == positions[at - 1] + 1:
             runs[-1][1] = named[at]
         else:
             runs.append([named[at], named[at]])
-    terms = (f"eq({name},{a})" if a == b else f"between({name},{a},{b})" for a, b in runs)
+    terms = (f"eq(pts,{a})" if a == b else f"between(pts,{a},{b})" for a, b in runs)
     return _seek(index, entry, "+".join(terms), threads=threads)
 
 

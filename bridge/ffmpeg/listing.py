@@ -367,6 +367,16 @@ class Guide:
         ticks = later.pts - time if later and later.pts is not None and time is not None else packet.duration
         return frame_meta(position, time, ticks, clock, key=packet.key)
 
+    def extent(self, position: int) -> tuple[int, int]:
+        """Give the bytes of the file that a frame is decoded from, from its nearest entry to its own end."""
+        size = self._film.request.size
+        if self._look() is None:
+            packet = self._list().shown(position)
+            return 0, packet.end or size if packet else size
+        index = self.whole()
+        entry, end = next(index.starts(position)), int(index.ends[position])
+        return (entry.position or 0 if entry else 0), size if end < 0 else end
+
     def forget(self, entries: Sequence[Entry]) -> None:
         """Remember which places were no clean entries."""
         if entries:

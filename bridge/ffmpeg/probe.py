@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ def media_info(request: Request, demuxer: str | None) -> MediaInfo:
     said = _ask(tool, argv.describe(demuxer) if alone else argv.probe(demuxer), request)
     if alone:
         info = from_banner(said.stdout.decode("utf-8", "replace"), said.exit.stderr, request.name, str(tool))
+        tags = _ask(tool, argv.describe_tags(demuxer), request) if info.streams else None
+        info = replace(info, tags=from_ffmetadata(tags.stdout.decode("utf-8", "replace")) if tags else {})
     else:
         info = from_json(_json(said, request), request.name, str(tool))
     if not info.streams:
@@ -201,6 +204,16 @@ def from_banner(headers: str, banner: str, uri: str, source: str) -> MediaInfo:
         streams=tuple(_banner_stream(match, facts) for match in map(_STREAM.match, lines) if match),
         source=source,
     )
+
+
+def from_ffmetadata(text: str) -> dict[str, str]:
+    """Read the tags of a file, the lines before the first section, as ffmpeg's muxer `ffmetadata` writes them."""
+    found = {}
+    for line in re.split(r"(?<!\\)\n", text.partition("\n[")[0]):
+        name, is_one, value = line.partition("=")
+        if is_one and not line.startswith(";"):
+            found[re.sub(r"\\(.)", r"\1", name)] = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
+    return found
 
 
 def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> VideoStream | AudioStream | OtherStream:

@@ -26,7 +26,7 @@ from bridge.ffmpeg.batch import fetch
 from bridge.ffmpeg.containers import DEMUXERS
 from bridge.ffmpeg.decoder import Decoder, Order, since
 from bridge.ffmpeg.listing import Film, Guide
-from bridge.media.complete import ends_early
+from bridge.media.complete import ends_early, overwritten
 from bridge.media.pixels import pixel_format
 from bridge.process.child import words
 from bridge.process.tools import Tool, toolbox
@@ -108,6 +108,9 @@ class FilmReader(Reader):
         self._probed: MediaInfo | None = None
         self._loop = loop
         self._on_damage = on_damage
+        self._skipped = False  # frames that were listed and did not come
+        self._selective: bool | None = None
+        self._intact = (0, 0)  # bytes of the file that were looked at
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
         self._pixels = pixel_format(pixelformat or self._pixels_of(dtype))
@@ -168,14 +171,16 @@ class FilmReader(Reader):
         """Give frame `index`, or, where damage is not to be raised, the next that there is."""
         try:
             return self._free_frame(index) if self._free else self._frame(index)
-        except CorruptMedia:
+        except CorruptMedia as error:
             self._stop()
             if self._cover_only():
                 return self._data(index)
-            if self._has_pictures():
-                self._check_pixels()
-                raise
-            return None
+            if not self._has_pictures():
+                return None
+            self._check_pixels()
+            if early := self._ends_early():
+                error.message += f" ({early})"
+            raise
         except BaseException:
             self._stop()
             raise
@@ -206,11 +211,13 @@ class FilmReader(Reader):
                 if decoder.sought:
                     return self._jump(decoder.position)
                 self._lost(decoder)
+            expected = decoder.position
             frame = decoder.frame(head)
             if place is None:  # a frame that the file does not list
                 continue
+            self._skipped = self._skipped or place > expected
             decoder.position = place + 1
-            if self._complains(decoder):
+            if self._complains(decoder) or self._overwritten(place):
                 return self._jump(place)
             if place >= index:
                 return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), head.time_base)
@@ -238,16 +245,27 @@ class FilmReader(Reader):
             if entry is not None:
                 refused.append(entry)
         found = self._try(index, None, strict=True) if self._strict else None
-        if found is None:
+        if found is None or (self._strict and not self._leaves_out()):
             self._lost(self._decoder, index)
         return found
+
+    def _leaves_out(self) -> bool:
+        """Tell whether the decoder, when it is strict, leaves out the frames that it complains of; not all can."""
+        if self._selective is None:
+            strict = argv.Seek(strict=True)
+            with contextlib.suppress(CorruptMedia):  # it crashed over them
+                self._selective = self._listed(strict) < len(self._guide.whole())
+        return self._selective is not False
 
     def _try(self, index: int, entry: Entry | None, *, strict: bool = False) -> Found | None:
         """Decode from a place; None if it is another frame that comes, or if the decoder complains."""
         film = self._guide.whole()
-        seek = since(film, index, entry, strict=strict)
-        decoder = self._decode(seek, position=index, begin=int(film.pts[index]))
+        first = 0 if film.ordinal else index
+        seek = since(film, first, entry, strict=strict)
+        decoder = self._decode(seek, position=first, begin=int(film.pts[first]))
         try:
+            while decoder.position < index and (head := decoder.head()) is not None:
+                decoder.frame(head)
             head = decoder.head()
             place = None if head is None else self._place(decoder, head)
             if head is None or place is None or (entry is not None and place != index):
@@ -256,7 +274,7 @@ class FilmReader(Reader):
         except (TruncatedMedia, CorruptMedia):
             return None
         decoder.position = place + 1
-        if self._complains(decoder):
+        if self._complains(decoder) or self._overwritten(place):
             return None
         return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), head.time_base)
 
@@ -265,6 +283,18 @@ class FilmReader(Reader):
         if decoder.strict or not (self._strict or decoder.sought):
             return False
         return decoder.complains(since_first=not decoder.sought and self._guide.cut)
+
+    def _overwritten(self, place: int) -> bool:
+        """Tell whether a transport stream is damaged where a frame is decoded from: FFmpeg may say nothing of it."""
+        if not self._strict or self.request.kind != "mpegts":
+            return False
+        begin, end = self._guide.extent(place)
+        low, high = self._intact
+        known = low <= begin <= high
+        if overwritten(self.request.read_at, high if known else begin, end) is not None:
+            return True
+        self._intact = (low, max(high, end)) if known else (begin, end)
+        return False
 
     # The end
 
@@ -281,10 +311,16 @@ class FilmReader(Reader):
             self._damage(decoder.failure())
         elif decoder.position < len(film):
             self._lost(decoder)
-        elif early := ends_early(self.request.kind or "", self.request.read_at, self.request.size):
+        elif early := self._ends_early():
             reason = f"{self.request.name} is not whole: {early}; all {decoder.position} frames in it were read"
             self._damage(TruncatedMedia(reason, got=decoder.position))
+        elif not self._strict and (self._skipped or decoder.complains(since_first=film.cut)):
+            said = words(ended.stderr).replace(argv.INPUT, self.request.name)
+            self._damage(TruncatedMedia(f"{self.request.name} was decoded with errors: {said or 'frames are missing'}"))
         return None
+
+    def _ends_early(self) -> str:
+        return ends_early(self.request.kind or "", self.request.read_at, self.request.size)
 
     def _lost(self, decoder: Decoder | None, index: int | None = None) -> None:
         """Say that a frame of the file cannot be decoded."""
@@ -384,7 +420,7 @@ class FilmReader(Reader):
 
     def _batch(self, indexes: Sequence[int]) -> tuple[np.ndarray[Any, Any], list[dict[str, Any]]]:
         """Read frames in any order, each stretch of the film decoded once."""
-        if self._free:
+        if self._free or self._guide.whole().ordinal:
             return super()._batch(indexes)
         film = self._guide.whole()
         frames = fetch(self._order, film, indexes, lambda index: self._exactly(index)[0])
@@ -399,7 +435,7 @@ class FilmReader(Reader):
         if self._loop:
             return math.inf
         if self._count is None:
-            self._count = self._counted() if self._free else len(self._guide.whole())
+            self._count = self._listed(argv.BEGINNING) if self._free else len(self._guide.whole())
             if not self._count and self._cover_only():
                 return self._length()
         return self._count
@@ -433,7 +469,8 @@ class FilmReader(Reader):
         except CorruptMedia:
             return True
 
-    def _counted(self) -> int:
+    def _listed(self, seek: argv.Seek) -> int:
+        """Count the frames that come out, by decoding all."""
         arguments = argv.decode(
             self._tool.release,
             self._demuxer,
@@ -441,6 +478,7 @@ class FilmReader(Reader):
             stream=self._order.film.stream,
             wish=self._order.wish,
             listed=True,
+            seek=seek,
         )
         return probe.count_listed(self.request, self._tool, arguments)
 

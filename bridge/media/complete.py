@@ -6,6 +6,7 @@ Programs often read what is left of a file and end with success, so the structur
 from __future__ import annotations
 
 import struct
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from bridge.media.sniff import ReadAt
 
-__all__ = ["ends_early"]
+__all__ = ["ends_early", "overwritten"]
 
 _STEPS = 1_000_000  # more boxes or chunks than these are no file of ours
 _WHOLE = 1 << 26  # GIF is walked in memory, up to this size
@@ -69,18 +70,26 @@ def _matroska(read_at: ReadAt, size: int) -> str:
     """RFC 8794 and 9559: an EBML head, then a segment of clusters and other elements."""
     _, body, length = _element(read_at, 0)
     _, at, whole = _element(read_at, body + (length or 0))
-    if whole is not None:
-        return _past("its segment", at + whole, size) if at + whole > size else ""
-    for _ in range(_STEPS):  # a segment of unknown size, as it was recorded
+    if whole is not None and at + whole > size:
+        return _past("its segment", at + whole, size)
+    for _ in range(_STEPS):
         if at >= size:
             return ""
-        _, body, length = _element(read_at, at)
-        if length is None:
-            return ""
-        if body + length > size:
+        name, body, length = _element(read_at, at)
+        if name not in _SEGMENT and name not in _CLUSTER:
+            return f"byte {at} should begin an element, and does not"
+        if name == _CLUSTER_ID or length is None:  # its children follow, as long as they are such
+            at = body
+        elif body + length > size:
             return _past("an element", body + length, size)
-        at = body + length
+        else:
+            at = body + length
     return ""
+
+
+_CLUSTER_ID = 0x1F43B675
+_CLUSTER = frozenset({0xE7, 0xA3, 0xA0, 0xAB, 0xA7, 0x5854, 0xEC, 0xBF})
+_SEGMENT = frozenset({_CLUSTER_ID, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367})
 
 
 def _element(read_at: ReadAt, at: int) -> tuple[int, int, int | None]:
@@ -154,34 +163,67 @@ def _sub_blocks(data: bytes, at: int) -> int:
 
 
 def _ogg(read_at: ReadAt, size: int) -> str:
-    """RFC 3533: pages; the last one must be whole."""
-    start = max(0, size - (1 << 17))
-    data = read_at(start, size - start)
-    at = data.rfind(b"OggS")
-    if at < 0:
-        return "its last page is missing"
-    table = data[at + 27 : at + 27 + data[at + 26]]
-    end = start + at + 27 + data[at + 26] + sum(table)
-    return _past("its last page", end, size) if end > size else ""
-
-
-def _mpegts(read_at: ReadAt, size: int) -> str:
-    """ISO/IEC 13818-1: packets of one size, each with its sync byte; 192 with a time code in front of each."""
-    for length, offset in ((188, 0), (192, 4), (204, 0)):
-        if all(read_at(at, 1) == b"G" for at in range(offset, min(size, 5 * length), length)):
-            return _packets(read_at, size, length, offset)
+    """RFC 3533: pages, each with a checksum; FFmpeg leaves out in silence what does not fit it."""
+    at = 0
+    for _ in range(_STEPS):
+        if at >= size:
+            return ""
+        head = read_at(at, 282)
+        if head[:4] != b"OggS":
+            return f"byte {at} should begin a page, and does not"
+        body = 27 + head[26]
+        length = body + sum(head[27:body])
+        if at + length > size:
+            return _past("its last page", at + length, size)
+        page = read_at(at, length)
+        if _ogg_checksum(page) != int.from_bytes(page[22:26], "little"):
+            return f"the page at byte {at} does not fit its checksum"
+        at += length
     return ""
 
 
-def _packets(read_at: ReadAt, size: int, length: int, offset: int) -> str:
-    lost = 0
-    step = length << 13
-    for at in range(0, size - size % length, step):
-        block = np.frombuffer(read_at(at, min(step, size - size % length - at)), np.uint8)
-        lost += int(np.count_nonzero(block[offset::length] != ord("G")))
-    if lost:
-        return f"{lost} of its {size // length} packets are overwritten"
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _ogg_checksum(page: bytes) -> int:
+    """Give the CRC-32 that begins with zero and takes the highest bit first: zlib's, with all bits mirrored."""
+    data = (page[:22] + bytes(4) + page[26:]).translate(_MIRRORED)
+    return int(f"{zlib.crc32(data, 0xFFFFFFFF) ^ 0xFFFFFFFF:032b}"[::-1], 2)
+
+
+def _mpegts(read_at: ReadAt, size: int) -> str:
+    """ISO/IEC 13818-1: packets of one size, each with its sync byte."""
+    length, _ = _layout(read_at, size)
+    if not length:
+        return ""
+    bad = overwritten(read_at, 0, size)
+    if bad is not None:
+        return f"the packet at byte {bad} is overwritten"
     return _past("its last packet", size - size % length + length, size) if size % length else ""
+
+
+def _layout(read_at: ReadAt, size: int) -> tuple[int, int]:
+    """Give the size of a transport stream's packets and where the sync byte is: 192 have a time code in front."""
+    for length, offset in ((188, 0), (192, 4), (204, 0)):
+        if all(read_at(at, 1) == b"G" for at in range(offset, min(size, 5 * length), length)):
+            return length, offset
+    return 0, 0
+
+
+def overwritten(read_at: ReadAt, begin: int, end: int) -> int | None:
+    """Give where the first packet of a transport stream begins that has lost its sync byte, between two bytes."""
+    length, offset = _layout(read_at, end)
+    if not length:
+        return None
+    begin -= begin % length
+    end -= end % length
+    step = length << 13
+    for at in range(begin, end, step):
+        block = np.frombuffer(read_at(at, min(step, end - at)), np.uint8)
+        bad = np.flatnonzero(block[offset::length] != ord("G"))
+        if len(bad):
+            return at + int(bad[0]) * length
+    return None
 
 
 _LOOKS: dict[str, Callable[[ReadAt, int], str]] = {

@@ -31,7 +31,8 @@ _DIGEST = 32
 class Packet(NamedTuple):
     """One coded packet as a listing has it, or one decoded frame; times in ticks of the stream's clock.
 
-    `discard` marks what is decoded for others' sake and not shown: before the beginning of an edit list.
+    `position` and `end` are its place in the file, in bytes, up to the stream's next packet. `discard` marks what is
+    decoded for others' sake and not shown: before the beginning of an edit list.
     """
 
     pts: int | None
@@ -40,6 +41,7 @@ class Packet(NamedTuple):
     position: int | None = None
     key: bool = False
     discard: bool = False
+    end: int | None = None
 
 
 class Entry(NamedTuple):
@@ -67,6 +69,8 @@ class FrameIndex:
         int64, ticks for which each frame is shown.
     keys : numpy.ndarray
         bool, which frames are key frames.
+    ends : numpy.ndarray
+        int64, where in the file each frame's packet has ended, in bytes; -1 is not known, or the end of the file.
     entries : tuple of Entry
         Where decoding may start besides the beginning, by rising pts.
     ordinal : bool
@@ -79,6 +83,7 @@ class FrameIndex:
     pts: np.ndarray[Any, Any]
     durations: np.ndarray[Any, Any]
     keys: np.ndarray[Any, Any]
+    ends: np.ndarray[Any, Any]
     entries: tuple[Entry, ...] = ()
     ordinal: bool = False
     cut: bool = False
@@ -113,6 +118,7 @@ class FrameIndex:
             pts=pts,
             durations=_durations(pts, own),
             keys=np.array([frame.key for frame in frames], np.bool_),
+            ends=np.array([-1 if frame.end is None else frame.end for frame in frames], np.int64),
             entries=() if ordinal else entries,
             ordinal=ordinal,
         )
@@ -144,7 +150,8 @@ class FrameIndex:
 
     def keeping(self, kept: np.ndarray[Any, Any], *, cut: bool) -> FrameIndex:
         """Leave out frames that do not decode."""
-        return replace(self, pts=self.pts[kept], durations=self.durations[kept], keys=self.keys[kept], cut=cut)
+        arrays = {name: getattr(self, name)[kept] for name in ("pts", "durations", "keys", "ends")}
+        return replace(self, **arrays, cut=cut)
 
     def find(self, pts: int) -> int | None:
         """Give the position of the frame with that time; None if there is none."""
@@ -200,7 +207,7 @@ class FrameIndex:
             "cut": self.cut,
             "frames": len(self),
         }
-        arrays = (self.pts.astype("<i8"), self.durations.astype("<i8"), np.packbits(self.keys))
+        arrays = (*(array.astype("<i8") for array in (self.pts, self.durations, self.ends)), np.packbits(self.keys))
         text = json.dumps(head).encode()
         body = zlib.compress(struct.pack("<I", len(text)) + text + b"".join(a.tobytes() for a in arrays), 1)
         return _MAGIC + hashlib.blake2b(body, digest_size=_DIGEST).digest() + body
@@ -224,13 +231,15 @@ class FrameIndex:
         if head["key"] != key:
             return None
         frames, rest = int(head["frames"]), body[4 + length :]
-        if len(rest) != 16 * frames + (frames + 7) // 8:
+        if len(rest) != 24 * frames + (frames + 7) // 8:
             return None
+        pts, durations, ends = np.frombuffer(rest, "<i8", 3 * frames).astype(np.int64).reshape(3, frames)
         return cls(
             time_base=Fraction(*head["time_base"]),
-            pts=np.frombuffer(rest, "<i8", frames).astype(np.int64),
-            durations=np.frombuffer(rest, "<i8", frames, 8 * frames).astype(np.int64),
-            keys=np.unpackbits(np.frombuffer(rest, np.uint8, -1, 16 * frames), count=frames).astype(np.bool_),
+            pts=pts,
+            durations=durations,
+            keys=np.unpackbits(np.frombuffer(rest, np.uint8, -1, 24 * frames), count=frames).astype(np.bool_),
+            ends=ends,
             entries=tuple(Entry(*entry) for entry in head["entries"]),
             ordinal=bool(head["ordinal"]),
             cut=bool(head["cut"]),
@@ -306,10 +315,24 @@ class DisplayOrder:
     packets: list[Packet] = field(default_factory=list)
     shown: list[Packet] = field(default_factory=list)
     reliable: bool = True
+    _last: Packet | None = None
     _waiting: list[tuple[int, int, Packet]] = field(default_factory=list)
 
     def add(self, packet: Packet) -> None:
-        """Take the next packet of the file."""
+        """Take the next packet of the file; it is known in full once the one behind it has come."""
+        if self._last is not None:
+            self._take(self._last._replace(end=packet.position))
+        self._last = packet
+
+    def end(self) -> None:
+        """Hear that there are no more."""
+        if self._last is not None:
+            self._take(self._last)
+            self._last = None
+        while self._waiting:
+            self._show()
+
+    def _take(self, packet: Packet) -> None:
         self.packets.append(packet)
         if packet.discard or not self.reliable:
             return
@@ -318,11 +341,6 @@ class DisplayOrder:
             return
         heapq.heappush(self._waiting, (packet.pts, len(self.packets), packet))
         if len(self._waiting) > _REORDER:
-            self._show()
-
-    def end(self) -> None:
-        """Hear that there are no more."""
-        while self._waiting:
             self._show()
 
     def _show(self) -> None:

@@ -126,7 +126,8 @@ def read_by_others(output: Output, path: Path) -> list[np.ndarray[Any, Any]]:
             return [np.asarray(opened.convert("RGB"))]
     program = shutil.which("ffmpeg") or toolbox().find("ffmpeg").path
     every = ("-fps_mode", "passthrough")
-    arguments = ("-nostdin", "-v", "error", "-i", path, *every, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    one = ("-threads", "1")  # FFmpeg's threads of Theora now and then give a frame that is not finished
+    arguments = ("-nostdin", "-v", "error", *one, "-i", path, *every, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
     done = subprocess.run([program, *arguments], check=True, capture_output=True, timeout=60)
     return list(np.frombuffer(done.stdout, np.uint8).reshape(-1, 48, 64, 3))
 
