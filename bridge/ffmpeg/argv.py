@@ -115,7 +115,8 @@ class Seek:
 
     def options(self, demuxer: str | None) -> dict[str, Any]:
         """Give the options of the input."""
-        options: dict[str, Any] = {"err_detect": "explode"} if self.strict else {}
+        # Threads that decode slices do not hear of each other's errors.
+        options: dict[str, Any] = {"err_detect": "explode", "threads": 1} if self.strict else {}
         options |= {} if self.threads is None else {"threads": self.threads}
         if self.time is None:
             return options

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,11 @@ class Listing:
     def reliable(self) -> bool:
         """Whether packets tell the frames, as far as is known."""
         return self._order.reliable
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the program has met an error; known at the end."""
+        return self._lines.troubled
 
     def shown(self, position: int) -> Packet | None:
         """Give the frame at a position, reading no further than is needed; None behind the end or if not known."""
@@ -179,6 +184,7 @@ class _Lines:
     def __init__(self, film: Film, program: str, arguments: Sequence[str]) -> None:
         self._film = film
         self._rest = b""
+        self.troubled = False
         self._view = memoryview(bytearray(_CHUNK))
         with film.request.input() as descriptor:
             self._child: Child | None = Child((program, *arguments), subject=film.request.name, stdin=descriptor)
@@ -197,6 +203,7 @@ class _Lines:
     def _end(self, child: Child) -> None:
         ended = child.wait(self._film.request.limits.stall)
         self.close()
+        self.troubled = bool(ended.stderr)
         if not ended.ok:
             reason = words(ended.stderr).replace(argv.INPUT, self._film.request.name)
             message = f"{self._film.request.name} cannot be listed: {reason or ended}"
@@ -237,8 +244,10 @@ def build(listing: Listing) -> FrameIndex:
     told = listing.reliable and not doubtful and facts.time_base is not None
     index = FrameIndex.from_packets(packets, facts.time_base or Fraction(1)) if told else None
     if index is None:
-        return _decoded(film, entries_of(packets) if doubtful and listing.reliable else ())
-    return _beheaded(film, index) if packets and doubtful_beginning(packets) else index
+        index = _decoded(film, entries_of(packets) if doubtful and listing.reliable else ())
+    elif packets and doubtful_beginning(packets):
+        index = _beheaded(film, index)
+    return replace(index, troubled=listing.troubled)
 
 
 # Not every packet of these is a frame that is shown.

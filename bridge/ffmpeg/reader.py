@@ -250,7 +250,12 @@ class FilmReader(Reader):
         return found
 
     def _leaves_out(self) -> bool:
-        """Tell whether the decoder, when it is strict, leaves out the frames that it complains of; not all can."""
+        """Tell whether the decoder, when it is strict, leaves out the frames that it complains of; not all can.
+
+        Where already the listing met an error, it need not be the decoder that complains.
+        """
+        if self._selective is None and self._guide.whole().troubled:
+            self._selective = True
         if self._selective is None:
             strict = argv.Seek(strict=True)
             with contextlib.suppress(CorruptMedia):  # it crashed over them
@@ -314,9 +319,13 @@ class FilmReader(Reader):
         elif early := self._ends_early():
             reason = f"{self.request.name} is not whole: {early}; all {decoder.position} frames in it were read"
             self._damage(TruncatedMedia(reason, got=decoder.position))
-        elif not self._strict and (self._skipped or decoder.complains(since_first=film.cut)):
+        elif self._skipped or decoder.complains(since_first=film.cut):
             said = words(ended.stderr).replace(argv.INPUT, self.request.name)
-            self._damage(TruncatedMedia(f"{self.request.name} was decoded with errors: {said or 'frames are missing'}"))
+            self._damage(
+                TruncatedMedia(
+                    f"{self.request.name} was decoded with errors: {said or 'frames are missing'}", got=decoder.position
+                )
+            )
         return None
 
     def _ends_early(self) -> str:

@@ -77,6 +77,8 @@ class FrameIndex:
         The times are no names of frames (missing, equal or falling ones): frames are counted from the beginning.
     cut : bool
         The file begins with frames that do not decode, because what they refer to was cut off.
+    troubled : bool
+        The program that listed the file met an error.
     """
 
     time_base: Fraction
@@ -87,6 +89,7 @@ class FrameIndex:
     entries: tuple[Entry, ...] = ()
     ordinal: bool = False
     cut: bool = False
+    troubled: bool = False
 
     def __len__(self) -> int:
         """Count the frames."""
@@ -205,6 +208,7 @@ class FrameIndex:
             "entries": self.entries,
             "ordinal": self.ordinal,
             "cut": self.cut,
+            "troubled": self.troubled,
             "frames": len(self),
         }
         arrays = (*(array.astype("<i8") for array in (self.pts, self.durations, self.ends)), np.packbits(self.keys))
@@ -243,6 +247,7 @@ class FrameIndex:
             entries=tuple(Entry(*entry) for entry in head["entries"]),
             ordinal=bool(head["ordinal"]),
             cut=bool(head["cut"]),
+            troubled=bool(head["troubled"]),
         )
 
 
