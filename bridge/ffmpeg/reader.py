@@ -320,12 +320,9 @@ class FilmReader(Reader):
             reason = f"{self.request.name} is not whole: {early}; all {decoder.position} frames in it were read"
             self._damage(TruncatedMedia(reason, got=decoder.position))
         elif self._skipped or decoder.complains(since_first=film.cut):
-            said = words(ended.stderr).replace(argv.INPUT, self.request.name)
-            self._damage(
-                TruncatedMedia(
-                    f"{self.request.name} was decoded with errors: {said or 'frames are missing'}", got=decoder.position
-                )
-            )
+            said = words(ended.stderr).replace(argv.INPUT, self.request.name) or "frames are missing"
+            message = f"{self.request.name} was decoded with errors: {said}"
+            self._damage(TruncatedMedia(message, got=decoder.position))
         return None
 
     def _ends_early(self) -> str:
@@ -359,7 +356,8 @@ class FilmReader(Reader):
     def _free_frame(self, index: int) -> Found | None:
         """Give a frame by counting from the beginning: with a rate of the user's there is no index."""
         if self._count is not None and index >= self._count:
-            return self._free_frame(index % self._count) if self._loop and self._count else None
+            found = self._free_frame(index % self._count) if self._loop and self._count else None
+            return found and (found[0], {**found[1], "index": index})
         decoder = self._decoder
         if decoder is None or index < decoder.position:
             decoder = self._decode()
