@@ -240,6 +240,8 @@ def build(listing: Listing) -> FrameIndex:
     """
     packets = listing.packets()
     facts, film = listing.facts, listing.film
+    if not packets and listing.reliable:
+        return FrameIndex.from_frames([], facts.time_base or Fraction(1))
     doubtful = facts.codec in _HIDDEN_FRAMES or (facts.codec == "h264" and facts.interlaced)
     told = listing.reliable and not doubtful and facts.time_base is not None
     index = FrameIndex.from_packets(packets, facts.time_base or Fraction(1)) if told else None

@@ -442,10 +442,20 @@ class FilmReader(Reader):
         if self._loop:
             return math.inf
         if self._count is None:
-            self._count = self._listed(argv.BEGINNING) if self._free else len(self._guide.whole())
-            if not self._count and self._cover_only():
+            count = self._frames_in_all()
+            if not count and self._cover_only():
                 return self._length()
+            self._count = count
         return self._count
+
+    def _frames_in_all(self) -> int:
+        try:
+            return self._listed(argv.BEGINNING) if self._free else len(self._guide.whole())
+        except CorruptMedia:
+            video = self._info().video  # what cannot be described says so itself
+            if video is not None and not video.attached_picture:
+                raise
+            return 0
 
     def _cover_only(self) -> bool:
         """Look at the cover picture from now on, if there is one and nothing else."""

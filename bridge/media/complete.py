@@ -6,10 +6,11 @@ Programs often read what is left of a file and end with success, so the structur
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from bridge.media.checksum import crc32_msb_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,19 +177,10 @@ def _ogg(read_at: ReadAt, size: int) -> str:
         if at + length > size:
             return _past("its last page", at + length, size)
         page = read_at(at, length)
-        if _ogg_checksum(page) != int.from_bytes(page[22:26], "little"):
+        if crc32_msb_first(page[:22] + bytes(4) + page[26:]) != page[25:21:-1]:
             return f"the page at byte {at} does not fit its checksum"
         at += length
     return ""
-
-
-_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-
-def _ogg_checksum(page: bytes) -> int:
-    """Give the CRC-32 that begins with zero and takes the highest bit first: zlib's, with all bits mirrored."""
-    data = (page[:22] + bytes(4) + page[26:]).translate(_MIRRORED)
-    return int(f"{zlib.crc32(data, 0xFFFFFFFF) ^ 0xFFFFFFFF:032b}"[::-1], 2)
 
 
 def _mpegts(read_at: ReadAt, size: int) -> str:

@@ -2,6 +2,7 @@
 
 Written to the NUT specification (version 3, what every ffmpeg from 4 to 9 writes unless told otherwise).
 Only what a raw video stream on a pipe needs is read; checksums are not verified, because a pipe does not flip bits.
+`NutStream` is the other way: raw frames with their times, for ffmpeg to read.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from bridge.errors import CorruptMedia
+from bridge.errors import CorruptMedia, UnsupportedPixels
+from bridge.media.checksum import crc32_msb_first
 from bridge.media.framing import Cursor, FrameHead, NeedMore
 
-__all__ = ["NutFraming"]
+__all__ = ["NutFraming", "NutStream"]
 
 _MAGIC = b"nut/multimedia container\0"
 _MAIN = 0x4E4D7A561F5F04AD
@@ -271,3 +273,66 @@ def _frame_codes(body: Cursor) -> list[_FrameCode]:
             codes.append(_FrameCode(flags, stream, size_mul, size_lsb + added, pts_delta, reserved, header))
             added += 1
     return codes
+
+
+# Writing
+
+_SHIFT = 7  # a time stamp of at least 1 << _SHIFT is a whole one
+_APART = 1 << 62  # time stamps may be any distance apart
+_DISTANCE = 65536  # between two sync points: there is one before each frame
+_KEY = 1
+# FFmpeg's tags of raw video (libavcodec/raw.c) for the formats that arrays have.
+_FOURCC = {"gray": b"Y800", "ya8": b"Y2\0\x08", "rgb24": b"RGB\x18", "rgba": b"RGBA",
+           "gray16le": b"Y1\0\x10", "ya16le": b"Y2\0\x10", "rgb48le": b"RGB0", "rgba64le": b"RBA@"}  # fmt: skip
+
+
+class NutStream:
+    """The bytes that stand before the frames of a raw film, and before each of them.
+
+    Parameters
+    ----------
+    pixels : str
+        FFmpeg's name of the pixel format.
+    width, height : int
+        Pixels.
+    time_base : fractions.Fraction
+        Seconds per tick of the times.
+
+    Raises
+    ------
+    UnsupportedPixels
+        If raw video of that format has no tag.
+    """
+
+    def __init__(self, pixels: str, width: int, height: int, time_base: Fraction) -> None:
+        tag = _FOURCC.get(pixels)
+        if tag is None:
+            raise UnsupportedPixels(f"frames of {pixels} cannot be given times of their own")
+        self._main = b"".join(map(_v, (_NEWEST_VERSION, 1, _DISTANCE, 1, time_base.numerator, time_base.denominator)))
+        # One rule for all 256 frame codes (N is none): everything is written out.
+        self._main += _v(_CODED) + _v(6) + b"".join(map(_v, (0, 1, 0, 0, 0, 255))) + _v(0)
+        facts = (0, _SHIFT, _APART, 0, 0, 0, width, height, 0, 0, 0)
+        self._stream = _v(0) + _v(0) + _v(len(tag)) + tag + b"".join(map(_v, facts))
+
+    def begin(self) -> bytes:
+        """Give what the stream begins with."""
+        return _MAGIC + _whole(_MAIN, self._main) + _whole(_STREAM, self._stream)
+
+    @staticmethod
+    def before(pts: int, size: int) -> bytes:
+        """Give what stands before a frame of `size` bytes that is shown at `pts`, which is not negative."""
+        flags = _KEY | _CODED_PTS | _SIZE_MSB | _CHECKSUM
+        head = b"\0" + _v(flags) + _v(pts + (1 << _SHIFT)) + _v(size)
+        return _whole(_SYNCPOINT, _v(pts) + _v(0)) + head + crc32_msb_first(head)
+
+
+def _v(value: int) -> bytes:
+    """Write NUT's ``v``."""
+    out = bytearray([value & 0x7F])
+    while value := value >> 7:
+        out.insert(0, 0x80 | value & 0x7F)
+    return bytes(out)
+
+
+def _whole(start: int, body: bytes) -> bytes:
+    return start.to_bytes(8, "big") + _v(len(body) + 4) + body + crc32_msb_first(body)
