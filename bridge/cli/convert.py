@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from bridge.cli.debug import debug_option
 from bridge.cli.notes import Pace, losses
 from bridge.cli.progress import Progress, Task
 from bridge.cli.terminal import byte_count, clean
+from bridge.core.part import part_name
 from bridge.core.request import Request
 from bridge.errors import BridgeError, OutputFailed, UnsupportedPixels, UriError
 from bridge.ffmpeg.argv import rate
@@ -195,7 +195,7 @@ def _to_pictures(reader: Reader, target: str, pattern: re.Match[str], format: Fo
     options = _options(reader.info, format, wanted)
     pace = Pace(None)
     with ExitStack() as stack:
-        made = folder / f".framebridge-{os.getpid()}-{os.urandom(6).hex()}.part"
+        made = part_name(folder)
         stack.callback(shutil.rmtree, made, ignore_errors=True)  # before it is made: an interrupt may come between
         made.mkdir(mode=0o700)
         task = stack.enter_context(Progress(quiet=wanted.quiet)).add(Path(target).name, _count(reader, wanted))

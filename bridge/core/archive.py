@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from bridge.core.part import Part, part_name
 from bridge.errors import (
     BridgeError,
     CorruptMedia,
@@ -614,12 +615,12 @@ def _latest(target: Path) -> int | None:
 @contextlib.contextmanager
 def _part(target: Path) -> Iterator[Path]:
     """Give a new file beside the target, by whose name what a killed process has left can be told apart."""
-    part = target.with_name(f".framebridge-{os.getpid()}-{os.urandom(6).hex()}.part")
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+    part = Part(part_name(target.parent))
     try:
-        yield part
+        part.make()
+        yield part.path
     finally:
-        part.unlink(missing_ok=True)
+        part.drop()
 
 
 def _placed_as_new(part: Path, target: Path) -> bool:

@@ -12,6 +12,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from bridge.core.part import Part, part_name
 from bridge.core.source import open_source, readable
 from bridge.core.target import Target, not_placed, target_for, writable
 from bridge.core.uri import FilePath, parse
@@ -156,31 +157,55 @@ class Request:
     # Writing
 
     def part(self) -> Path:
-        """Give the file in which the output is made; created on the first call.
+        """Give the file in which the output is made; created on the first call."""
+        if self._files.part is None:
+            self._files.part = Part(part_name(self._output_target.folder))
+            self._make(self._files.part)
+        return self._files.part.path
 
-        Its name tells the process that makes it, so that what a killed process has left can be told apart.
+    def draft(self, *, found: bool = False) -> Path:
+        """Give a file for what the output is made from; created on the first call, gone with the request.
+
+        Parameters
+        ----------
+        found : bool
+            Give it a name that users find, if the process dies: that of the target with ``.recording-PID``.
         """
+        if self._files.draft is None:
+            target = self._output_target
+            name = Path(target.file_name or "film")
+            path = target.folder / f"{name.stem}.recording-{os.getpid()}{name.suffix}"
+            self._files.draft = Part(path if found else part_name(target.folder))
+            self._make(self._files.draft)
+        return self._files.draft.path
+
+    def keep_draft(self) -> Path | None:
+        """Leave the draft where it is; give its name."""
+        draft, self._files.draft = self._files.draft, None
+        if draft is None:
+            return None
+        draft.keep()
+        return draft.path
+
+    @property
+    def _output_target(self) -> Target:
         if self._target is None:
             raise UriError(f"{self.name} was opened for reading")
-        if self._files.part is None:
-            folder = self._target.folder
-            part = folder / f".framebridge-{os.getpid()}-{os.urandom(6).hex()}.part"
-            self._files.part = part  # before it is made: an interrupt may come between
-            try:
-                descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-            except OSError as error:
-                self._files.part = None
-                raise not_placed(self.name, folder, error) from error
-            os.close(descriptor)
-        return self._files.part
+        return self._target
+
+    def _make(self, part: Part) -> None:
+        try:
+            part.make()
+        except OSError as error:
+            raise not_placed(self.name, part.path.parent, error) from error
 
     @contextlib.contextmanager
-    def output(self) -> Iterator[int]:
-        """Give a descriptor of the file that the output is made in, for one child; closed on leaving.
+    def output(self, path: Path | None = None) -> Iterator[int]:
+        """Give a descriptor of the file that the output, or its draft, is made in, for one child; closed on leaving.
 
         A child that gets a name could make the file again after we have removed it.
         """
-        descriptor = os.open(self.part(), os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path or self.part(), os.O_RDWR | os.O_CLOEXEC)
         try:
             yield descriptor
         finally:
@@ -188,15 +213,12 @@ class Request:
 
     def commit(self) -> None:
         """Put the finished output in its place, in one step."""
-        part = self.part()
-        if self._target is None:
-            return
+        part, target = self.part(), self._output_target
         try:
-            self._target.place(part)
+            target.place(part)
         except OSError as error:
-            raise not_placed(self.name, self._target.folder, error) from error
-        part.unlink(missing_ok=True)
-        self._files.part = None
+            raise not_placed(self.name, target.folder, error) from error
+        self._files.drop_part()
 
     def get_result(self) -> bytes | None:
         """Give the output itself after a commit to ``"<bytes>"``; None for every other uri."""
@@ -212,13 +234,19 @@ class _Files:
 
     def __init__(self) -> None:
         self.source = -1
-        self.part: Path | None = None
-        self.owner = os.getpid()
+        self.part: Part | None = None
+        self.draft: Part | None = None
 
     def drop(self) -> None:
         if self.source >= 0:
             os.close(self.source)
             self.source = -1
-        if self.part is not None and self.owner == os.getpid():
-            self.part.unlink(missing_ok=True)
+        self.drop_part()
+        if self.draft is not None:
+            self.draft.drop()
+            self.draft = None
+
+    def drop_part(self) -> None:
+        if self.part is not None:
+            self.part.drop()
             self.part = None

@@ -25,17 +25,21 @@ __all__ = [
     "OUTPUT",
     "Release",
     "Seek",
+    "Sound",
     "Wish",
     "copy_listing",
     "decode",
+    "decode_sound",
     "describe",
     "describe_tags",
     "encode",
     "encode_still",
+    "first_sound",
     "list_frames",
     "list_packets",
     "probe",
     "rate",
+    "remux",
 ]
 
 Release = tuple[int, int]
@@ -214,24 +218,74 @@ def decode(
     return _with_own(_render(made), wish)
 
 
+def decode_sound(demuxer: str | None, stream: int, rate: int, channels: int) -> tuple[str, ...]:
+    """Decode one audio stream to 32-bit floats on standard output."""
+    source = ffmpeg.input(INPUT, **({"f": demuxer} if demuxer else {}))
+    made = ffmpeg.output(source[f"a:{stream}"], "pipe:1", format="f32le", acodec="pcm_f32le", ar=rate, ac=channels)
+    return _render(made)
+
+
+def first_sound(demuxer: str | None, stream: int) -> tuple[str, ...]:
+    """List the first decoded piece of an audio stream, by its time on the file's own clock."""
+    source = ffmpeg.input(INPUT, copyts=None, **({"f": demuxer} if demuxer else {}))
+    made = ffmpeg.output(source[f"a:{stream}"], "pipe:1", format="framecrc", acodec="pcm_f32le", **{"frames:a": 1})
+    return _render(made)
+
+
 def _with_own(arguments: tuple[str, ...], wish: Wish) -> tuple[str, ...]:
     """Put the user's own options last before the input and last before the output."""
     at = arguments.index("-i")
     return (*arguments[:at], *wish.before, *arguments[at:-1], *wish.after, arguments[-1])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """What is heard with a film that is written.
+
+    Attributes
+    ----------
+    name, demuxer : str
+        A further input whose first audio stream goes along.
+    codec : str
+        ``"copy"`` or one of FFmpeg's encoders.
+    offset : fractions.Fraction
+        Seconds after the film's beginning at which it begins.
+    seconds : fractions.Fraction or None
+        How much of it is taken; None takes all.
+    """
+
+    name: str
+    demuxer: str
+    codec: str = "copy"
+    offset: Fraction = Fraction(0)
+    seconds: Fraction | None = None
+
+    def stream(self) -> Any:
+        """Give the audio stream as an input of a command."""
+        options: dict[str, Any] = {"f": self.demuxer}
+        if self.offset:
+            options["itsoffset"] = _microseconds(self.offset)
+        if self.seconds is not None:
+            options["t"] = _microseconds(self.seconds)
+        return ffmpeg.input(self.name, **options)["a:0"]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the output."""
+        return {"c:a": self.codec, "strict": "-2"}  # FLAC and Opus in MP4 count as experimental before 5.x
+
+
 def encode(
     release: Release,
     pixels: PixelFormat,
     size: tuple[int, int],
-    fps: Fraction,
+    fps: Fraction | None,
     *,
     muxer: str,
     video: Mapping[str, Any],
-    filters: str | None = None,
-    audio: tuple[str, str] | None = None,
-    audio_codec: str = "copy",
-    scale: tuple[int, int] | None = None,
+    filters: Sequence[tuple[str, tuple[int, ...]]] = (),
+    palette: bool = False,
+    sound: Sound | None = None,
     before: Sequence[str] = (),
     extra: Sequence[str] = (),
 ) -> tuple[str, ...]:
@@ -241,35 +295,55 @@ def encode(
     ----------
     size : tuple of int
         Width and height.
+    fps : fractions.Fraction or None
+        None takes the time of each frame from the stream, which is NUT then.
     video : mapping
         Options of the output, e.g. ``{"c:v": "libx264", "crf": 25}``.
-    filters : str or None
-        ``"palette"`` makes a palette for each frame, as GIF needs it.
-    audio : tuple of str or None
-        A further input whose first audio stream goes along, and its demuxer.
-    scale : tuple of int or None
-        Width and height to scale to; only ever what the user asked for.
+    filters : sequence of tuple
+        Names and arguments of FFmpeg's filters that change the size; only ever what the user asked for.
+    palette : bool
+        Make a palette for each frame, as GIF needs it.
+    sound : Sound or None
+        What goes along.
     before, extra : sequence of str
         The user's own options for the input and for the output, put last.
     """
-    raw = ffmpeg.input(
-        "pipe:0",
-        format="rawvideo",
-        pix_fmt=pixels.name,
-        video_size=size,  # ffmpeg-python wants the pair
-        framerate=f"{fps.numerator}/{fps.denominator}",
-    )
-    streams = [_palette(raw, pixels) if filters == "palette" else raw["v:0"]]
+    if fps is None:  # FFmpeg else waits for many frames to guess their rate
+        raw = ffmpeg.input("pipe:0", format="nut", copyts=None, fpsprobesize=0)
+    else:
+        raw = ffmpeg.input(
+            "pipe:0",
+            format="rawvideo",
+            pix_fmt=pixels.name,
+            video_size=size,  # ffmpeg-python wants the pair
+            framerate=f"{fps.numerator}/{fps.denominator}",
+        )
     options = dict(video)
-    if scale is not None:
-        options["s"] = f"{scale[0]}x{scale[1]}"
-    if audio is not None:
-        streams.append(ffmpeg.input(audio[0], f=audio[1])["a:0"])
-        options |= {"c:a": audio_codec, "strict": "-2"}  # FLAC and Opus in MP4 count as experimental before 5.x
+    for name, values in filters:
+        raw = raw.filter(name, *values)
+    streams = [_palette(raw, pixels) if palette else raw if filters else raw["v:0"]]
+    if sound is not None:
+        streams.append(sound.stream())
+        options |= sound.options
+    if fps is None:
+        options |= _source_time_base(release)
     made = ffmpeg.output(*streams, OUTPUT, format=muxer, **_passthrough(release), **options)
     *arguments, output, overwrite = _render(made.overwrite_output())
     at = arguments.index("-i")
     return (*arguments[:at], *before, *arguments[at:], *extra, output, overwrite)
+
+
+def remux(
+    demuxer: str, muxer: str, *, sound: Sound | None = None, extra: Sequence[str] = (), film: str = INPUT
+) -> tuple[str, ...]:
+    """Put the film that is standard input, unchanged, into a file anew, and sound beside it."""
+    source = ffmpeg.input(film, f=demuxer)
+    streams = [source["v:0"], *([sound.stream()] if sound else [])]
+    options: dict[str, Any] = {"c:v": "copy", "map_metadata": 0, **(sound.options if sound else {})}
+    if sound is None:
+        streams, options = [source], {"c": "copy", "map": 0, "map_metadata": 0}
+    *arguments, output, overwrite = _render(ffmpeg.output(*streams, OUTPUT, format=muxer, **options).overwrite_output())
+    return (*arguments, *extra, output, overwrite)
 
 
 def _palette(raw: Any, pixels: PixelFormat) -> Any:

@@ -17,7 +17,7 @@ from bridge.process.tools import Tool, toolbox
 if TYPE_CHECKING:
     from bridge.core.request import Request
 
-__all__ = ["count_listed", "from_json", "media_info"]
+__all__ = ["count_listed", "from_json", "listed", "media_info"]
 
 
 def media_info(request: Request, demuxer: str | None) -> MediaInfo:
@@ -44,10 +44,15 @@ def media_info(request: Request, demuxer: str | None) -> MediaInfo:
 
 def count_listed(request: Request, tool: Tool, arguments: tuple[str, ...]) -> int:
     """Count the frames that a command lists, one line each."""
+    return sum(not line.startswith(b"#") for line in listed(request, tool, arguments).splitlines())
+
+
+def listed(request: Request, tool: Tool, arguments: tuple[str, ...]) -> bytes:
+    """Give what a command lists of a request's content."""
     said = _ask(tool, arguments, request)
     if not said.exit.ok:
         raise _corrupt(said, request, tool)
-    return sum(not line.startswith(b"#") for line in said.stdout.splitlines())
+    return said.stdout
 
 
 def _ask(tool: Tool, arguments: tuple[str, ...], request: Request) -> Output:

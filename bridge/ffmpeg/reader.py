@@ -7,6 +7,7 @@ import json
 import math
 import warnings
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from bridge.ffmpeg.batch import fetch
 from bridge.ffmpeg.containers import DEMUXERS
 from bridge.ffmpeg.decoder import Decoder, Order, since
 from bridge.ffmpeg.listing import Film, Guide
+from bridge.ffmpeg.sound import read_sound
 from bridge.media.complete import ends_early, overwritten
 from bridge.media.pixels import pixel_format
 from bridge.process.child import words
@@ -33,13 +35,13 @@ from bridge.process.tools import Tool, toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from fractions import Fraction
 
     from bridge.core.array import Array
     from bridge.core.format import Found
     from bridge.media.framing import FrameHead
     from bridge.media.index import Entry, FrameIndex
     from bridge.media.info import MediaInfo, VideoStream
+    from bridge.media.sound import Samples
 
 __all__ = ["FilmReader"]
 
@@ -415,6 +417,33 @@ class FilmReader(Reader):
         """Iterate over the frames whose time is in ``begin <= time < end``, in seconds as in `timestamps`."""
         for index in self._index().between(begin, end):
             yield self.get_data(index)
+
+    def audio(self, stream: int = 0) -> Samples:
+        """Read the sound of the film.
+
+        Parameters
+        ----------
+        stream : int
+            Which of the audio streams.
+
+        Returns
+        -------
+        Samples
+            float32, ``(n, channels)``, at the file's own rate; its `rate` and `start` say how it lies beside the film:
+            sample ``k`` is heard ``start + k / rate`` seconds after the first frame is shown.
+
+        Raises
+        ------
+        CorruptMedia
+            If there is no such stream, or it cannot be decoded.
+        LimitExceeded
+            If it takes more memory than ``limits.volumes_memory``.
+        """
+        self._check_open()
+        with self._lock:
+            film = self._guide.whole()
+            begin = int(film.pts[0]) * film.time_base if len(film) else Fraction(0)
+            return read_sound(self.request, self._demuxer, stream, begin)
 
     def _index(self) -> FrameIndex:
         self._check_open()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bridge.core.format import Writer
 from bridge.core.request import Request
@@ -12,19 +13,34 @@ from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.containers import AUDIO_DEMUXERS, CODECS, DEMUXERS, Codec, Container
 from bridge.ffmpeg.listing import Film, count
 from bridge.media.mp4 import video_samples
+from bridge.media.nut import NutStream
 from bridge.media.pixels import PixelFormat, for_array, memory_of
 from bridge.media.sniff import sniff
+from bridge.media.sound import Samples, wav
+from bridge.media.times import Times
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSink
 from bridge.process.tools import toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from fractions import Fraction
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     import numpy as np
 
 __all__ = ["FilmWriter"]
+
+Filter: TypeAlias = tuple[str, tuple[int, ...]]
+
+# What keeps a file playable up to its last packet: no table that is written at the end, or written again.
+_FRAGMENTS = {"movflags": "+empty_moov+default_base_moof", "frag_duration": 500_000}
+_CRASH_SAFE: dict[str, dict[str, Any]] = {
+    "mp4": _FRAGMENTS,
+    "mov": _FRAGMENTS,
+    "matroska": {"cluster_time_limit": 500},
+    "webm": {"cluster_time_limit": 500},
+    "mpegts": {},
+}
 
 
 class FilmWriter(Writer):
@@ -47,6 +63,18 @@ class FilmWriter(Writer):
         A file whose first audio stream goes along.
     audio_codec : str
         ``"copy"``, or one of FFmpeg's encoders; by default copied where the container can hold it.
+    audio : tuple, Samples or path
+        Sound that goes along: an array ``(n, channels)`` and its rate, what `reader.audio` gives, or a file.
+    audio_trim : bool
+        Cut the sound where the film ends.
+    timestamps : sequence of float
+        The time of each frame in seconds, rising, instead of a rate; exact as far as the container's clock is.
+    pad, crop : bool or int
+        Add black at the right and at the bottom, or cut off there, until width and height are even, or multiples
+        of that number. Most codecs want even sizes; without these they refuse others.
+    crash_safe : bool
+        Write so that what is recorded stays playable if the process is killed: it is found beside the target, as
+        ``NAME.recording-PID.EXT``. For MP4, MOV, MKV, WEBM and TS; on closing it becomes an ordinary file.
     macro_block_size : int
         1 by default: the size stays as it is. With another number frames are scaled up to the next multiple of it.
     input_params, output_params : sequence of str
@@ -73,6 +101,12 @@ class FilmWriter(Writer):
         pixelformat: str | None = None,
         audio_path: Any = None,
         audio_codec: str | None = None,
+        audio: Any = None,
+        audio_trim: bool = False,
+        timestamps: Iterable[float | Fraction] | None = None,
+        pad: bool | int = False,
+        crop: bool | int = False,
+        crash_safe: bool = False,
         macro_block_size: int | None = 1,
         input_params: Sequence[str] | None = None,
         output_params: Sequence[str] | None = None,
@@ -87,9 +121,12 @@ class FilmWriter(Writer):
         self._tool = toolbox().find("ffmpeg")
         self._container = self._format.container  # type: ignore[attr-defined]
         self._video = self._video_options(codec, quality, bitrate, pixelformat)
-        self._audio = Request(audio_path, limits=self.request.limits) if audio_path is not None else None
+        self._audio, self._sound_start = self._heard(audio, audio_path)
         self._audio_codec = self._choose_audio(audio_codec)
-        self._block = _block(macro_block_size)
+        self._trim = bool(audio_trim) and self._audio is not None
+        self._times = None if timestamps is None else Times(timestamps)
+        self._fit = _fit(macro_block_size, pad, crop)
+        self._crash_safe = self._surviving() if crash_safe else {}
         self._before = tuple(map(str, input_params or ()))
         own = [*(output_params or ()), *(ffmpeg_params or ())]
         self._extra = ("-v", _log_level(ffmpeg_log_level), *map(str, own))
@@ -139,6 +176,29 @@ class FilmWriter(Writer):
             toolbox().abilities("ffmpeg").need("encoders", codec, self._tool)
         return codec
 
+    def _heard(self, audio: Any, path: Any) -> tuple[Request | None, Fraction]:
+        """Open the sound that goes along; give when it begins, too."""
+        if audio is not None and path is not None:
+            raise ValueError("audio= and audio_path= are two ways to say the same; give one")
+        if audio is None and path is None:
+            return None, Fraction(0)
+        if isinstance(audio, Samples):
+            audio, start = (audio, audio.rate), Fraction(audio.start).limit_denominator(1_000_000)
+        else:
+            start = Fraction(0)
+        if isinstance(audio, tuple):
+            samples, rate = audio
+            return Request(wav(samples, rate), limits=self.request.limits, name="the sound in audio="), start
+        return Request(path if audio is None else audio, limits=self.request.limits), start
+
+    def _surviving(self) -> dict[str, Any]:
+        """Give the options of a file that can be played however it ends."""
+        options = _CRASH_SAFE.get(self._container.muxer)
+        if options is None:
+            raise ValueError(f"crash_safe= is for MP4, MOV, MKV, WEBM and TS, not for {self._container.name}")
+        held_back = {"tune": "zerolatency"} if self._video["c:v"] in ("libx264", "libx265") else {}
+        return options | held_back | {"flush_packets": 1}
+
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
         del meta
         if self._sink is None:
@@ -151,8 +211,11 @@ class FilmWriter(Writer):
                 f"{self._pixels.dtype} {self._shape}; scale, crop or pad it yourself, bridge does not"
             )
             raise UnsupportedPixels(message)
+        memory = memory_of(self._pixels.memory(image))
         try:
-            self._sink.put(memory_of(self._pixels.memory(image)))
+            if self._times is not None:
+                self._sink.say(NutStream.before(self._times.tick(self._count), len(memory)))
+            self._sink.put(memory)
         except ToolFailed as error:
             raise self._explained(error) from None
 
@@ -168,35 +231,62 @@ class FilmWriter(Writer):
         return pixels
 
     def _start(self, pixels: PixelFormat, shape: tuple[int, ...]) -> FrameSink:
+        size = (shape[1], shape[0])
+        filters = self._fit(*size)
+        self.changes += [f"frames of {size[0]}x{size[1]} became {w}x{h} by {name}" for name, (w, h) in filters]
+        video = self._video | self._crash_safe
+        begin = b""
+        if self._times is not None:
+            begin = NutStream(pixels.name, *size, self._times.time_base).begin()
+            if self._container.muxer in ("mp4", "mov"):
+                video["video_track_timescale"] = self._times.time_base.denominator
+            if self._container.muxer in ("mp4", "mov", "matroska", "webm"):  # it has no successor to tell its duration
+                video["bsf:v"] = f"setts=duration=if(eq(N\\,{len(self._times) - 1})\\,{self._times.last}\\,DURATION)"
         with contextlib.ExitStack() as files:
-            audio = files.enter_context(self._audio.input()) if self._audio else None
+            sound = None if self._trim else self._sound(files)
             arguments = argv.encode(
                 self._tool.release,
                 pixels,
-                (shape[1], shape[0]),
-                self._fps,
+                size,
+                None if self._times is not None else self._fps,
                 muxer=self._container.muxer,
-                video=self._video,
-                filters="palette" if self._container.muxer == "gif" else None,
-                audio=None if audio is None else (f"file:/proc/self/fd/{audio}", self._audio_demuxer or ""),
-                audio_codec=self._audio_codec,
-                scale=self._scaled(shape),
+                video=video,
+                filters=filters,
+                palette=self._container.muxer == "gif",
+                sound=sound[0] if sound else None,
                 before=self._before,
                 extra=(*_metadata(self._tags), *self._extra),
             )
+            made = self.request.draft(found=bool(self._crash_safe)) if self._drafted else None
             child = Child(
                 (self._tool.path, *arguments),
                 subject=self.request.name,
                 feed=True,
-                stdout=files.enter_context(self.request.output()),
-                pass_fds=() if audio is None else (audio,),
+                stdout=files.enter_context(self.request.output(made)),
+                pass_fds=(sound[1],) if sound else (),
             )
-        return FrameSink(child, stall=self.request.limits.stall)
+        sink = FrameSink(child, stall=self.request.limits.stall)
+        sink.say(begin)
+        return sink
 
-    def _scaled(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
-        """Give the next multiple of the macro block size, if that is not the size itself."""
-        width, height = (-(-side // self._block) * self._block for side in (shape[1], shape[0]))
-        return None if (width, height) == (shape[1], shape[0]) else (width, height)
+    @property
+    def _drafted(self) -> bool:
+        """Whether the file is made in two steps."""
+        return bool(self._crash_safe) or self._trim
+
+    def _sound(self, files: contextlib.ExitStack, seconds: Fraction | None = None) -> tuple[argv.Sound, int] | None:
+        """Open the sound for one child; give what it is, and its descriptor."""
+        if self._audio is None:
+            return None
+        descriptor = files.enter_context(self._audio.input())
+        sound = argv.Sound(
+            name=f"file:/proc/self/fd/{descriptor}",
+            demuxer=self._audio_demuxer or "",
+            codec=self._audio_codec,
+            offset=self._sound_start,
+            seconds=seconds,
+        )
+        return sound, descriptor
 
     def _set_meta(self, meta: dict[str, Any]) -> set[str]:
         if self._sink is not None or not self._container.tags:  # the file has begun, or has no place for them
@@ -210,10 +300,14 @@ class FilmWriter(Writer):
     def _finish(self) -> None:
         if self._sink is None:  # the base class calls this only after an append
             return
+        if self._times is not None:
+            self._times.end(self._count)
         child = self._sink.child
         child.end_input()
         if not child.wait(self.request.limits.finish).ok:
             raise self._explained(child.failure())
+        if self._drafted:
+            self._complete(self.request.draft())
         with Request(self.request.part(), name=self.request.name, limits=self.request.limits) as made:
             written = _written(made)
         if written != self._sink.frames:
@@ -223,14 +317,43 @@ class FilmWriter(Writer):
             )
             raise TruncatedMedia(message, command=child.argv, exit=child.exit, got=written)
 
+    def _complete(self, draft: Path) -> None:
+        """Make the file of its draft: an ordinary one of what was made to survive, with sound that fits."""
+        with contextlib.ExitStack() as files:
+            sound = self._sound(files, self._shown()) if self._trim else None
+            film = files.enter_context(Request(draft, name=self.request.name, limits=self.request.limits))
+            arguments = argv.remux(
+                DEMUXERS[self._container.kinds[0]],
+                self._container.muxer,
+                sound=sound[0] if sound else None,
+                extra=(*_metadata(self._tags), *self._extra),
+            )
+            child = Child(
+                (self._tool.path, *arguments),
+                subject=self.request.name,
+                stdin=files.enter_context(film.input()),
+                stdout=files.enter_context(self.request.output()),
+                pass_fds=(sound[1],) if sound else (),
+            )
+            with child:
+                if not child.wait(self.request.limits.finish).ok:
+                    raise child.failure()
+
+    def _shown(self) -> Fraction:
+        """Give how long the sound may be: from its beginning to the end of the last frame."""
+        shown = self._count / self._fps if self._times is None else self._times.seconds
+        return max(Fraction(0), shown - self._sound_start)
+
     def _explained(self, error: BridgeError) -> BridgeError:
         """Say what can be done about a size that the encoder refuses, after the encoder's own words."""
+        if self._crash_safe and (kept := self.request.keep_draft()):
+            error.message += f"; what was recorded until then is in {kept}"
         odd = self._shape[0] % 2 or self._shape[1] % 2
-        if not odd or self._block % 2 == 0 or error.exit is None or error.exit.code in (None, 0):
+        if not odd or self._fit(self._shape[1], self._shape[0]) or error.exit is None or error.exit.code in (None, 0):
             return error
         return UnsupportedPixels(
-            f"{error.message}. The sides of {self._shape[1]}x{self._shape[0]} are not even: crop or pad the frames, "
-            "keep them with pixelformat='yuv444p' or codec='ffv1', or have them scaled with macro_block_size=2",
+            f"{error.message}. The sides of {self._shape[1]}x{self._shape[0]} are not even: have the frames padded "
+            "with pad=True or cut with crop=True, or keep them with pixelformat='yuv444p' or codec='ffv1'",
             command=error.command,
             exit=error.exit,
             last_words=error.last_words,
@@ -268,10 +391,30 @@ def _log_level(level: str) -> str:
     return level
 
 
-def _block(size: int | None) -> int:
-    if size is not None and size < 1:
-        raise ValueError(f"macro_block_size is a positive number, not {size!r}")
-    return size or 1
+def _fit(block: int | None, pad: bool | int, crop: bool | int) -> Callable[[int, int], list[Filter]]:
+    """Give the function that tells how frames of a size are brought to the size that is written."""
+    wishes = {"scale": (block or 1, True), "pad": (_multiple(pad), True), "crop": (_multiple(crop), False)}
+    if block is not None and block < 1:
+        raise ValueError(f"macro_block_size is a positive number, not {block!r}")
+    wanted = [(name, number, up) for name, (number, up) in wishes.items() if number > 1]
+    if len(wanted) > 1:
+        raise ValueError("macro_block_size=, pad= and crop= exclude each other")
+
+    def fit(width: int, height: int) -> list[Filter]:
+        for name, number, up in wanted:
+            target = tuple(-(-side // number) * number if up else side // number * number for side in (width, height))
+            if target != (width, height):
+                return [(name, target)]
+        return []
+
+    return fit
+
+
+def _multiple(wish: bool | int) -> int:
+    number = 2 if wish is True else int(wish)
+    if number < 0:
+        raise ValueError(f"pad and crop are True or a positive number, not {wish!r}")
+    return number or 1
 
 
 def _family(encoder: str) -> Codec:

@@ -164,6 +164,11 @@ class FrameSink:
         self.frames = 0
         self._stall = stall
 
+    def say(self, data: bytes) -> None:
+        """Give what stands before a frame, or before all of them."""
+        if data:
+            self.child.write(memoryview(data), self._stall)
+
     def put(self, frame: memoryview) -> None:
         """Give one whole frame; returns when the pipe has taken all of it."""
         self.child.write(frame, self._stall)
