@@ -88,7 +88,7 @@ class Decoder:
         self.position = position
         self.strict = seek.strict
         self.sought = seek.time is not None
-        self._said_first = 0
+        self._pardoned = 0
         self._order = order
         # NUT has no times below zero: ffmpeg shifts all so that the first frame is at zero.
         self._shift = min(0, begin or 0)
@@ -122,16 +122,17 @@ class Decoder:
     def head(self) -> FrameHead | None:
         """Wait for the next frame; None at the end."""
         try:
-            head = self._source.head()
+            return self._source.head()
         except TruncatedMedia:
             raise self.failure() from None
-        if not self._source.frames:
-            self._said_first = self.child.said()
-        return head
 
-    def complains(self, *, since_first: bool = False) -> bool:
-        """Tell whether the decoder has met an error, or has since its first frame."""
-        return self.child.said() > (self._said_first if since_first else 0)
+    def complains(self) -> bool:
+        """Tell whether the decoder has met an error, other than those that were pardoned."""
+        return self.child.said() > self._pardoned
+
+    def pardon(self) -> None:
+        """Forget the errors that it has met so far."""
+        self._pardoned = self.child.said()
 
     def time_of(self, head: FrameHead, time_base: Fraction | None = None) -> int | None:
         """Give the time of a frame in ticks, of its own clock or of another."""

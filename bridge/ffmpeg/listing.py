@@ -245,11 +245,12 @@ def build(listing: Listing) -> FrameIndex:
     doubtful = facts.codec in _HIDDEN_FRAMES or (facts.codec == "h264" and facts.interlaced)
     told = listing.reliable and not doubtful and facts.time_base is not None
     index = FrameIndex.from_packets(packets, facts.time_base or Fraction(1)) if told else None
+    cut = doubtful_beginning(packets)
     if index is None:
         index = _decoded(film, entries_of(packets) if doubtful and listing.reliable else ())
-    elif packets and doubtful_beginning(packets):
+    elif cut:
         index = _beheaded(film, index)
-    return replace(index, troubled=listing.troubled)
+    return replace(index, troubled=listing.troubled, cut=cut)
 
 
 # Not every packet of these is a frame that is shown.
@@ -263,7 +264,7 @@ def _beheaded(film: Film, index: FrameIndex) -> FrameIndex:
         return index
     last = max(time for time in out if time is not None)
     kept = np.array([pts > last or pts in out for pts in index.pts.tolist()], np.bool_)
-    return index.keeping(kept, cut=True)
+    return index.keeping(kept)
 
 
 def _decoded(film: Film, entries: tuple[Entry, ...]) -> FrameIndex:
@@ -335,11 +336,6 @@ class Guide:
         self._index: FrameIndex | None = None
         self._listing: Listing | None = None
         self._looked = False
-
-    @property
-    def cut(self) -> bool:
-        """Whether the file begins with frames that do not decode, of which decoders complain."""
-        return self.whole().cut
 
     def whole(self) -> FrameIndex:
         """Give the index of the whole film: of an earlier run, or made now."""

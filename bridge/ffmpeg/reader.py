@@ -219,7 +219,7 @@ class FilmReader(Reader):
                 continue
             self._skipped = self._skipped or place > expected
             decoder.position = place + 1
-            if self._complains(decoder) or self._overwritten(place):
+            if self._complains(decoder, place) or self._overwritten(place):
                 return self._jump(place)
             if place >= index:
                 return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), head.time_base)
@@ -281,15 +281,20 @@ class FilmReader(Reader):
         except (TruncatedMedia, CorruptMedia):
             return None
         decoder.position = place + 1
-        if self._complains(decoder) or self._overwritten(place):
+        if self._complains(decoder, place) or self._overwritten(place):
             return None
         return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), head.time_base)
 
-    def _complains(self, decoder: Decoder) -> bool:
+    def _complains(self, decoder: Decoder, place: int) -> bool:
         """Tell whether the decoder has met an error; one that is strict leaves such frames out."""
         if decoder.strict or not (self._strict or decoder.sought):
             return False
-        return decoder.complains(since_first=not decoder.sought and self._guide.cut)
+        if not decoder.complains():
+            return False
+        if not decoder.sought and place <= self._guide.whole().pardoned:
+            decoder.pardon()
+            return False
+        return True
 
     def _overwritten(self, place: int) -> bool:
         """Tell whether a transport stream is damaged where a frame is decoded from: FFmpeg may say nothing of it."""
@@ -321,7 +326,7 @@ class FilmReader(Reader):
         elif early := self._ends_early():
             reason = f"{self.request.name} is not whole: {early}; all {decoder.position} frames in it were read"
             self._damage(TruncatedMedia(reason, got=decoder.position))
-        elif self._skipped or decoder.complains(since_first=film.cut):
+        elif self._skipped or decoder.complains():
             said = words(ended.stderr).replace(argv.INPUT, self.request.name) or "frames are missing"
             message = f"{self.request.name} was decoded with errors: {said}"
             self._damage(TruncatedMedia(message, got=decoder.position))

@@ -139,6 +139,17 @@ class FrameIndex:
             step = max(1, 2 * step)
         yield None
 
+    @property
+    def pardoned(self) -> int:
+        """The last frame for which a decoder may complain of what was cut off before the beginning; -1 if nothing was.
+
+        From the second key frame on all is there that is referred to; decoders read some frames ahead.
+        """
+        if not self.cut:
+            return -1
+        second = int(np.searchsorted(self.pts, self.entries[1].pts)) if len(self.entries) > 1 else 0
+        return second + _REORDER
+
     def start(self, index: int) -> int:
         """Give the position of the frame at which decoding for a frame starts."""
         nearest = self._entry(index)
@@ -151,10 +162,10 @@ class FrameIndex:
         """Forget a place that was no clean entry."""
         return replace(self, entries=tuple(other for other in self.entries if other != entry))
 
-    def keeping(self, kept: np.ndarray[Any, Any], *, cut: bool) -> FrameIndex:
+    def keeping(self, kept: np.ndarray[Any, Any]) -> FrameIndex:
         """Leave out frames that do not decode."""
         arrays = {name: getattr(self, name)[kept] for name in ("pts", "durations", "keys", "ends")}
-        return replace(self, **arrays, cut=cut)
+        return replace(self, **arrays)
 
     def find(self, pts: int) -> int | None:
         """Give the position of the frame with that time; None if there is none."""
@@ -278,10 +289,10 @@ def doubtful_beginning(packets: Sequence[Packet]) -> bool:
 
     So it is where a broadcast was cut: frames of which the references are missing do not come out.
     """
-    if not packets or not packets[0].key or packets[0].pts is None:
-        return True
+    if not packets or packets[0].pts is None:
+        return False
     first = packets[0].pts
-    return any(p.pts is not None and p.pts < first and not p.discard for p in packets[: 2 * _REORDER])
+    return not packets[0].key or any(p.pts is None or p.pts < first for p in packets[: 2 * _REORDER])
 
 
 def _rising(values: Sequence[int | None], *, strictly: bool = False) -> bool:
