@@ -267,12 +267,15 @@ class FilmReader(Reader):
     def _try(self, index: int, entry: Entry | None, *, strict: bool = False) -> Found | None:
         """Decode from a place; None if it is another frame that comes, or if the decoder complains."""
         film = self._guide.whole()
-        first = 0 if film.ordinal else index
+        through = film.ordinal or (film.cut and entry is None)  # frames are counted, or errors told by their place
+        first = 0 if through else index
         seek = since(film, first, entry, strict=strict)
         decoder = self._decode(seek, position=first, begin=int(film.pts[first]))
         try:
             while decoder.position < index and (head := decoder.head()) is not None:
                 decoder.frame(head)
+                if decoder.position <= film.pardoned:
+                    decoder.pardon()
             head = decoder.head()
             place = None if head is None else self._place(decoder, head)
             if head is None or place is None or (entry is not None and place != index):
