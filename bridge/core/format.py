@@ -276,6 +276,39 @@ class Reader(_Stream):
                     raise self._no_such(index)
             return Batch(*self._batch(wanted)) if wanted else Batch(np.empty((0, 0, 0), np.uint8), [])
 
+    # Time and sound, for film
+
+    @property
+    def timestamps(self) -> np.ndarray[Any, Any]:
+        """The time of every frame in seconds on the file's own clock, float64."""
+        raise self._no_film()
+
+    @property
+    def durations(self) -> np.ndarray[Any, Any]:
+        """How long every frame is shown, in seconds, float64."""
+        raise self._no_film()
+
+    @property
+    def key_frames(self) -> np.ndarray[Any, Any]:
+        """The indexes of the key frames, int64."""
+        raise self._no_film()
+
+    def at(self, seconds: float) -> Array:
+        """Read the frame that is on screen at a time."""
+        raise self._no_film()
+
+    def frames_between(self, begin: float, end: float) -> Iterator[Array]:
+        """Iterate over the frames whose time is in ``begin <= time < end``, in seconds."""
+        raise self._no_film()
+
+    def audio(self, stream: int = 0) -> np.ndarray[Any, Any]:
+        """Read the sound."""
+        raise self._no_film()
+
+    def _no_film(self) -> UnknownFormat:
+        film = "; read it with format='GIF-FFMPEG'" if self._format.name == "GIF" else ""
+        return UnknownFormat(f"{self._request.name} is read as {self._format.name}, which tells no times{film}")
+
     def get_meta_data(self, index: SupportsIndex | None = None) -> dict[str, Any]:
         """Read the metadata of one image, or, without an index, of the file."""
         self._check_open()
