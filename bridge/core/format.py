@@ -295,14 +295,17 @@ class Reader(_Stream):
 
     def at(self, seconds: float) -> Array:
         """Read the frame that is on screen at a time."""
+        del seconds
         raise self._no_film()
 
     def frames_between(self, begin: float, end: float) -> Iterator[Array]:
         """Iterate over the frames whose time is in ``begin <= time < end``, in seconds."""
+        del begin, end
         raise self._no_film()
 
     def audio(self, stream: int = 0) -> np.ndarray[Any, Any]:
         """Read the sound."""
+        del stream
         raise self._no_film()
 
     def _no_film(self) -> UnknownFormat:

@@ -37,7 +37,7 @@ class Case:
     options: tuple[str, ...]
     rate: str = "30"
     picked: str = ""  # FFmpeg's filters after the numbers are drawn
-    remux: tuple[tuple[str, ...], ...] = ()  # further steps that only copy: options before and after the input
+    remux: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()  # further steps that only copy: options before and after the input
     format: str | None = None
     needs: tuple[str, ...] = field(default=())
 
