@@ -6,7 +6,7 @@ import json
 import os
 import random
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,9 +37,8 @@ class Case:
     options: tuple[str, ...]
     rate: str = "30"
     picked: str = ""  # FFmpeg's filters after the numbers are drawn
-    remux: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()  # further steps that only copy: options before and after the input
+    remux: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()  # copies: options before and after the input
     format: str | None = None
-    needs: tuple[str, ...] = field(default=())
 
     @property
     def name(self) -> str:
