@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, overload
 import numpy as np
 
 from bridge.core.array import Array, Batch
-from bridge.errors import BridgeError, Closed, NoSuchFrame, TruncatedMedia, UnknownFormat, UnsupportedPixels
+from bridge.errors import (
+    BridgeError,
+    Closed,
+    DamageWarning,
+    NoSuchFrame,
+    TruncatedMedia,
+    UnknownFormat,
+    UnsupportedPixels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Format", "Found", "Reader", "Writer"]
 
+_ON_DAMAGE = ("raise", "warn", "ignore")
 Found: TypeAlias = tuple[np.ndarray[Any, Any], dict[str, Any]]  # an image and its metadata
 
 
@@ -123,6 +132,23 @@ class Reader(_Stream):
 
     def _close(self) -> None:
         """Let go of children and memory. Called once, also after a failed `_open`."""
+
+    # What it has for that
+
+    _on_damage = "raise"
+
+    def _take_on_damage(self, wish: str) -> None:
+        """Take the user's wish what to do about damage."""
+        if wish not in _ON_DAMAGE:
+            raise ValueError(f"on_damage is one of {', '.join(map(repr, _ON_DAMAGE))}, not {wish!r}")
+        self._on_damage = wish
+
+    def _damage(self, error: BridgeError) -> None:
+        """Raise, warn of, or keep silent about damage, as the user wants it."""
+        if self._on_damage == "raise":
+            raise error
+        if self._on_damage == "warn":
+            warnings.warn(str(error), DamageWarning, stacklevel=2)
 
     # What users call
 

@@ -73,12 +73,19 @@ _ANYMAPS = {b"P5": "pgm_pipe", b"P6": "ppm_pipe", b"P7": "pam_pipe"}  # what beg
 
 
 class StillReader(Reader):
-    """Reads one picture through ffmpeg, with the channels and the depth that its header promises."""
+    """Reads one picture through ffmpeg, with the channels and the depth that its header promises.
+
+    Parameters
+    ----------
+    on_damage : {"raise", "warn", "ignore"}
+        What to do about a picture that ffmpeg decodes only with errors.
+    """
 
     _format: StillFormat
 
-    def _open(self, **kwargs: Any) -> None:
+    def _open(self, *, on_damage: str = "raise", **kwargs: Any) -> None:
         super()._open(**kwargs)
+        self._take_on_damage(on_damage)
         self._tool = toolbox().find("ffmpeg")
         head = picture_head(self.request.kind or "", self.request.read_at) or self._anymap()
         if head is None:
@@ -127,6 +134,8 @@ class StillReader(Reader):
             frame = self._frame(source)
             if source.head() is not None or not child.wait(still).ok:
                 raise child.failure(CorruptMedia)
+            if child.said():
+                self._damage(child.failure(CorruptMedia))
         return self._pixels.view(frame), {"index": 0}
 
     def _frame(self, source: FrameSource[FrameHead]) -> np.ndarray[Any, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import warnings
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,7 @@ import numpy as np
 
 from bridge.core.format import Reader
 from bridge.errors import (
-    BridgeError,
     CorruptMedia,
-    DamageWarning,
     LimitExceeded,
     NoSuchFrame,
     TruncatedMedia,
@@ -46,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["FilmReader"]
 
 _NEAR = 48  # frames that are read and dropped rather than start a new decoder, which takes about as long
-_ON_DAMAGE = ("raise", "warn", "ignore")
 
 
 class FilmReader(Reader):
@@ -103,13 +99,11 @@ class FilmReader(Reader):
         **kwargs: Any,
     ) -> None:
         super()._open(**kwargs)
-        if on_damage not in _ON_DAMAGE:
-            raise ValueError(f"on_damage is one of {', '.join(map(repr, _ON_DAMAGE))}, not {on_damage!r}")
+        self._take_on_damage(on_damage)
         self._decoder: Decoder | None = None
         self._count: int | None = None
         self._probed: MediaInfo | None = None
         self._loop = loop
-        self._on_damage = on_damage
         self._skipped = False  # frames that were listed and did not come
         self._selective: bool | None = None
         self._intact = (0, 0)  # bytes of the file that were looked at
@@ -347,19 +341,12 @@ class FilmReader(Reader):
             self._damage(TruncatedMedia(message, got=position))
             return
         said = decoder.child.abort()
+        self._decoder = None
         reason = words(said.stderr).replace(argv.INPUT, self.request.name)
         advice = "on_damage='warn' gives what can be decoded" if self._strict else ""
         text = ": ".join(filter(None, (message, reason or "ffmpeg gives no reason")))
         error = TruncatedMedia("; ".join(filter(None, (text, advice))), command=decoder.child.argv, got=position)
         self._damage(error)
-
-    def _damage(self, error: BridgeError) -> None:
-        """Raise, warn of, or keep silent about damage, as the user wants it."""
-        self._stop()
-        if self._on_damage == "raise":
-            raise error
-        if self._on_damage == "warn":
-            warnings.warn(str(error), DamageWarning, stacklevel=2)
 
     # Frames that the user has had changed in number
 

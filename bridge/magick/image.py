@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,18 +34,28 @@ if TYPE_CHECKING:
 __all__ = ["PictureFormat", "PictureReader", "PictureWriter", "picture_formats"]
 
 
+# What libjpeg says of data that it cannot decode, while the program ends with success; bytes too many are harmless.
+_DAMAGE = re.compile(r"Corrupt JPEG data: (?!\d+ extraneous)[\w ]+")
+
+
 class PictureReader(Reader):
     """Reads pictures through ImageMagick, with the channels and the depth that the file has.
 
     Gray pictures come as ``(height, width)``, others as ``(height, width, channels)``; palettes as RGB or
     RGBA; up to 8 bits as uint8, more as uint16 at full scale. The frames of an animation are composed as
     a viewer shows them.
+
+    Parameters
+    ----------
+    on_damage : {"raise", "warn", "ignore"}
+        What to do about a picture that is not whole, of which ImageMagick gives what there is.
     """
 
     _format: PictureFormat
 
-    def _open(self, **kwargs: Any) -> None:
+    def _open(self, *, on_damage: str = "raise", **kwargs: Any) -> None:
         super()._open(**kwargs)
+        self._take_on_damage(on_damage)
         self._tool = toolbox().find("magick")
         self._picture = self._format.picture
         self._source: FrameSource[FrameHead] | None = None
@@ -141,6 +152,10 @@ class PictureReader(Reader):
         ended = source.child.wait(self.request.limits.still)
         if not ended.ok:
             raise source.child.failure(CorruptMedia, got=source.frames)
+        if damage := _DAMAGE.search(ended.stderr):
+            kind = TruncatedMedia if "premature" in damage[0] else CorruptMedia
+            advice = "on_damage='warn' gives what there is"
+            self._damage(kind(f"{self.request.name}: {damage[0].strip()}; {advice}", exit=ended, got=source.frames))
 
     def _stop(self) -> None:
         if self._source is not None:
