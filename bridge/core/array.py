@@ -84,19 +84,24 @@ class Batch(Array):
         names = dict.fromkeys(name for meta in metas for name in meta)
         return super().__new__(cls, array, {name: [meta.get(name) for meta in metas] for name in names})
 
+    def __array_finalize__(self, source: object) -> None:
+        """Only what has as many images as its source, along the first axis, keeps their metadata. Called by numpy."""
+        super().__array_finalize__(source)
+        if isinstance(source, np.ndarray) and _steps(self) != _steps(source):
+            self.meta = {}
+
     def __getitem__(self, at: Any) -> Any:
         """Give one image with its own metadata, some of them with theirs, or what numpy gives, without any."""
         found = super().__getitem__(at)
-        if isinstance(found, Array):
+        one = isinstance(at, SupportsIndex) and not isinstance(at, bool | np.bool_ | np.ndarray)
+        if isinstance(found, Array) and (one or isinstance(at, slice)):
+            lists = {
+                name: each for name, each in self.meta.items() if isinstance(each, list) and len(each) == len(self)
+            }
+            found.meta = {name: each[at] for name, each in lists.items()}
+        elif isinstance(found, Array):
             found.meta = {}
-            if isinstance(at, (SupportsIndex, slice)) and not isinstance(at, np.ndarray):
-                found.meta = {name: each[at] for name, each in self.meta.items() if len(each) == len(self)}
-        return found if not isinstance(at, SupportsIndex) else _plain(found)
-
-
-def _plain(found: Any) -> Any:
-    """Give an image out of a batch as an Array."""
-    return Array(found, found.meta) if isinstance(found, Batch) else found
+        return found if isinstance(at, slice) or not isinstance(found, Batch) else Array(found, found.meta)
 
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}

@@ -114,11 +114,10 @@ class Reader(_Stream):
         """Read several images, at least one, into one array; give it and the metadata of each."""
         found = {index: self._exactly(index) for index in sorted(set(indexes))}
         images = [found[index][0] for index in indexes]
-        shapes = {image.shape for image in images}
-        if len(shapes) > 1:
+        kinds = sorted({f"{image.dtype} {image.shape}" for image in images})
+        if len(kinds) > 1:
             raise UnsupportedPixels(
-                f"{self._request.name}: images of {' and '.join(map(str, sorted(shapes)))} do not fit one array; "
-                "read them one by one"
+                f"{self._request.name}: images of {' and '.join(kinds)} do not fit one array; read them one by one"
             )
         return np.stack(images), [found[index][1] for index in indexes]
 

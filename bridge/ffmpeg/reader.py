@@ -204,8 +204,8 @@ class FilmReader(Reader):
         while (head := decoder.head()) is not None:
             place = self._place(decoder, head)
             if place is None and self._strict:
-                if decoder.sought:
-                    return self._jump(decoder.position)
+                if decoder.sought or index > decoder.position:
+                    return self._jump(index)
                 self._lost(decoder)
             expected = decoder.position
             frame = decoder.frame(head)
@@ -214,10 +214,10 @@ class FilmReader(Reader):
             self._skipped = self._skipped or place > expected
             decoder.position = place + 1
             if self._complains(decoder, place) or self._overwritten(place):
-                return self._jump(place)
+                return self._jump(max(place, index))
             if place >= index:
                 return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), head.time_base)
-        return self._end(decoder)
+        return self._end(decoder, index)
 
     def _place(self, decoder: Decoder, head: FrameHead) -> int | None:
         """Tell which frame it is that comes; None if it is not the one that the file has there."""
@@ -307,15 +307,15 @@ class FilmReader(Reader):
 
     # The end
 
-    def _end(self, decoder: Decoder) -> Found | None:
+    def _end(self, decoder: Decoder, index: int) -> Found | None:
         """Judge the end of the stream by status, count and structure together."""
         ended = decoder.end()
         self._decoder = None
         if not decoder.frames and not decoder.position:
             raise decoder.failure()
         film = self._guide.whole()
-        if decoder.sought and decoder.position < len(film):
-            return self._jump(decoder.position)
+        if decoder.position < len(film) and (decoder.sought or decoder.position < index < len(film)):
+            return self._jump(index)
         if not ended.ok:
             self._damage(decoder.failure())
         elif decoder.position < len(film):

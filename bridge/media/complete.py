@@ -50,9 +50,9 @@ def _past(what: str, end: int, size: int) -> str:
 
 def _mp4(read_at: ReadAt, size: int) -> str:
     """ISO/IEC 14496-12: a row of boxes."""
-    at, movie = 0, False
+    at, movie, name = 0, False, b""
     for _ in range(_STEPS):
-        if at + 8 > size:
+        if at == size:
             break
         length, name = struct.unpack(">I4s", read_at(at, 8))
         if length == 1:
@@ -64,6 +64,8 @@ def _mp4(read_at: ReadAt, size: int) -> str:
         if at + length > size:
             return _past(f"its box {name.decode()!r}", at + length, size)
         at += length
+    if name == b"moof":
+        return "its last fragment has no content"
     return "" if movie else "it has no index (box 'moov')"
 
 
@@ -115,6 +117,8 @@ def _riff(read_at: ReadAt, size: int) -> str:
         if at + 8 > size or read_at(at, 4) != b"RIFF":
             return ""
         (length,) = struct.unpack("<I", read_at(at + 4, 4))
+        if length == 0xFFFFFFFF:  # written to a pipe
+            return ""
         if at + 8 + length > size:
             return _past("its RIFF chunk", at + 8 + length, size)
         at += 8 + length + length % 2

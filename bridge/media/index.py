@@ -10,6 +10,7 @@ import bisect
 import hashlib
 import heapq
 import json
+import math
 import struct
 import zlib
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ __all__ = ["DisplayOrder", "Entry", "FrameIndex", "Packet", "doubtful_beginning"
 _MAGIC = b"framebridge index 1\n"
 _REORDER = 34  # H.264 and HEVC hold back 16 frames at most, which may be 32 fields
 _DIGEST = 32
+_NEVER = 1 << 62
 
 
 class Packet(NamedTuple):
@@ -203,9 +205,14 @@ class FrameIndex:
 
     def _tick(self, seconds: float, *, up: bool = False) -> int:
         """Turn seconds into a tick; a float that is a rounded tick is that tick, whichever way it was rounded."""
-        exact = Fraction(seconds) / self.time_base
+        time = float(seconds)
+        if math.isnan(time):
+            raise ValueError("a time is a number of seconds, not nan")
+        if math.isinf(time):
+            return _NEVER if time > 0 else -_NEVER
+        exact = Fraction(time) / self.time_base
         nearest = round(exact)
-        if abs(exact - nearest) * 1000 <= 1:
+        if abs(exact - nearest) <= max(Fraction(1, 1000), Fraction(math.ulp(time)) / self.time_base):
             return nearest
         return -int(-exact // 1) if up else int(exact // 1)
 
@@ -236,7 +243,7 @@ class FrameIndex:
             return None
         try:
             return cls._read(zlib.decompress(body), key)
-        except (ValueError, KeyError, TypeError, struct.error, zlib.error):
+        except (ValueError, KeyError, TypeError, ArithmeticError, struct.error, zlib.error):
             return None
 
     @classmethod
@@ -276,8 +283,9 @@ def frame_meta(index: int, pts: int | None, ticks: int | None, clock: Fraction, 
 def entries_of(packets: Iterable[Packet]) -> tuple[Entry, ...]:
     """Give the key frames among packets as places to start, by rising pts."""
     keys = sorted((p for p in packets if p.key and p.pts is not None), key=_time)
-    following = [*(_time(p) for p in keys[1:]), None]
-    return tuple(Entry(_time(p), late, p.position) for p, late in zip(keys, following, strict=True))
+    return tuple(
+        Entry(_time(p), _time(keys[at]) if at < len(keys) else None, p.position) for at, p in enumerate(keys, 1)
+    )
 
 
 def _time(packet: Packet) -> int:

@@ -283,7 +283,7 @@ _DISTANCE = 65536  # between two sync points: there is one before each frame
 _KEY = 1
 # FFmpeg's tags of raw video (libavcodec/raw.c) for the formats that arrays have.
 _FOURCC = {"gray": b"Y800", "ya8": b"Y2\0\x08", "rgb24": b"RGB\x18", "rgba": b"RGBA",
-           "gray16le": b"Y1\0\x10", "ya16le": b"Y2\0\x10", "rgb48le": b"RGB0", "rgba64le": b"RBA@"}  # fmt: skip
+           "gray16le": b"Y1\0\x10", "rgb48le": b"RGB0", "rgba64le": b"RBA@"}  # fmt: skip
 
 
 class NutStream:

@@ -47,6 +47,22 @@ class Samples(np.ndarray[Any, Any]):
         """Hand the metadata on to views and results. Called by numpy."""
         self.meta = dict(getattr(source, "meta", {}))
 
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        """Give reductions to one number as numpy scalars. Called by numpy."""
+        if not array.shape:
+            return array[()]
+        return super().__array_wrap__(array, context, return_scalar)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the metadata."""
+        make, arguments, state = super().__reduce__()  # type: ignore[str-unpack]
+        return make, arguments, (state, self.meta)
+
+    def __setstate__(self, state: Any) -> None:
+        """Unpickle with the metadata."""
+        inner, self.meta = state
+        super().__setstate__(inner)
+
     @property
     def rate(self) -> int:
         """Samples a second."""
@@ -80,7 +96,7 @@ def wav(samples: np.ndarray[Any, Any], rate: int) -> bytes:
         sound = sound[:, None]
     if sound.ndim != 2 or not sound.size or not 1 <= sound.shape[1] <= 64 or sound.dtype.kind not in "fiu":
         raise UnsupportedPixels(f"sound is an array (n, channels) of numbers, not {sound.dtype} {np.shape(samples)}")
-    if int(rate) != rate or not 1 <= rate <= 768_000:
+    if not isinstance(rate, int | np.integer) or not 1 <= rate <= 768_000:
         raise ValueError(f"the rate of sound is a number of samples a second, not {rate!r}")
     data = np.ascontiguousarray(_floats(sound), "<f4")
     if data.nbytes > _MOST:

@@ -86,6 +86,6 @@ class Times:
 def _exact(time: float | Fraction) -> Fraction:
     """Give the rational that is meant: a float is a rounded one."""
     try:
-        return time if isinstance(time, Fraction) else Fraction(float(time)).limit_denominator(100_000)
+        return time if isinstance(time, Fraction) else Fraction(float(time)).limit_denominator(_FINEST)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"a timestamp is a number of seconds, not {time!r}") from None
