@@ -95,13 +95,16 @@ class Batch(Array):
         found = super().__getitem__(at)
         one = isinstance(at, SupportsIndex) and not isinstance(at, bool | np.bool_ | np.ndarray)
         if isinstance(found, Array) and (one or isinstance(at, slice)):
-            lists = {
-                name: each for name, each in self.meta.items() if isinstance(each, list) and len(each) == len(self)
-            }
-            found.meta = {name: each[at] for name, each in lists.items()}
+            lists = {name: each for name, each in self.meta.items() if isinstance(each, list)}
+            found.meta = {name: each[at] for name, each in lists.items() if len(each) == len(self)}
         elif isinstance(found, Array):
             found.meta = {}
         return found if isinstance(at, slice) or not isinstance(found, Batch) else Array(found, found.meta)
+
+
+def _steps(array: np.ndarray[Any, Any]) -> tuple[int, ...]:
+    """Tell how many images there are, and how many samples apart."""
+    return (len(array), array.strides[0] // array.itemsize) if array.ndim and array.itemsize else ()
 
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}

@@ -74,15 +74,15 @@ class Samples(np.ndarray[Any, Any]):
         return float(self.meta.get("start", 0.0))
 
 
-def wav(samples: np.ndarray[Any, Any], rate: int) -> bytes:
+def wav(samples: np.ndarray[Any, Any], rate: float) -> bytes:
     """Give sound as a WAV file of 32-bit floats.
 
     Parameters
     ----------
     samples : numpy.ndarray
         ``(n,)`` or ``(n, channels)``; floats from -1 to 1, or integers on the scale of their dtype.
-    rate : int
-        Samples a second.
+    rate : int or float
+        Samples a second, a whole number.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def wav(samples: np.ndarray[Any, Any], rate: int) -> bytes:
         sound = sound[:, None]
     if sound.ndim != 2 or not sound.size or not 1 <= sound.shape[1] <= 64 or sound.dtype.kind not in "fiu":
         raise UnsupportedPixels(f"sound is an array (n, channels) of numbers, not {sound.dtype} {np.shape(samples)}")
-    if not isinstance(rate, int | np.integer) or not 1 <= rate <= 768_000:
+    if not 1 <= _number(rate) <= 768_000 or rate % 1:
         raise ValueError(f"the rate of sound is a number of samples a second, not {rate!r}")
     data = np.ascontiguousarray(_floats(sound), "<f4")
     if data.nbytes > _MOST:
@@ -106,6 +106,14 @@ def wav(samples: np.ndarray[Any, Any], rate: int) -> bytes:
     chunks = b"fmt " + struct.pack("<I", len(format)) + format
     chunks += b"fact" + struct.pack("<II", 4, len(data)) + b"data" + struct.pack("<I", data.nbytes)
     return b"RIFF" + struct.pack("<I", 4 + len(chunks) + data.nbytes) + b"WAVE" + chunks + data.tobytes()
+
+
+def _number(rate: Any) -> float:
+    """Give it as a number; what is none is zero."""
+    try:
+        return float(rate)
+    except (TypeError, ValueError):
+        return 0
 
 
 def _floats(sound: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
