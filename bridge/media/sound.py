@@ -110,10 +110,7 @@ def wav(samples: np.ndarray[Any, Any], rate: float) -> bytes:
 
 def _number(rate: Any) -> float:
     """Give it as a number; what is none is zero."""
-    try:
-        return float(rate)
-    except (TypeError, ValueError):
-        return 0
+    return float(rate) if isinstance(rate, int | float | np.number) else 0
 
 
 def _floats(sound: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
