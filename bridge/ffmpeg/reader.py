@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
     from bridge.core.array import Array
     from bridge.core.format import Found
+    from bridge.core.samples import Samples
     from bridge.media.framing import FrameHead
     from bridge.media.index import Entry, FrameIndex
     from bridge.media.info import MediaInfo, VideoStream
-    from bridge.media.sound import Samples
 
 __all__ = ["FilmReader"]
 

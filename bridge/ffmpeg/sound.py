@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bridge.core.samples import Samples
 from bridge.errors import CorruptMedia
 from bridge.ffmpeg import argv
 from bridge.ffmpeg.probe import listed, media_info
 from bridge.media.info import AudioStream
-from bridge.media.sound import Samples
 from bridge.process.child import run, words
 from bridge.process.tools import toolbox
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bridge.core.format import Writer
 from bridge.core.request import Request
+from bridge.core.samples import Samples
 from bridge.errors import BridgeError, MissingCodec, ToolFailed, TruncatedMedia, UnsupportedPixels, UriError
 from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.containers import AUDIO_DEMUXERS, CODECS, DEMUXERS, Codec, Container
@@ -16,7 +17,7 @@ from bridge.media.mp4 import video_samples
 from bridge.media.nut import NutStream
 from bridge.media.pixels import PixelFormat, for_array, memory_of
 from bridge.media.sniff import sniff
-from bridge.media.sound import Samples, wav
+from bridge.media.sound import wav
 from bridge.media.times import Times
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSink

@@ -1,77 +1,18 @@
-"""Samples: sound as an array, with its rate and its place in time; and as a WAV file. Pure."""
+"""Sound as a WAV file. Pure."""
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 import numpy as np
 
 from bridge.errors import UnsupportedPixels
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["Samples", "wav"]
+__all__ = ["wav"]
 
 _MOST = (1 << 32) - 256  # a RIFF chunk says its size in 32 bits
 _FLOAT = 3  # WAVE_FORMAT_IEEE_FLOAT
-
-
-class Samples(np.ndarray[Any, Any]):
-    """A `numpy.ndarray` of sound, float32, ``(n, channels)``, with a dict of metadata.
-
-    Attributes
-    ----------
-    meta : dict
-        ``rate`` in samples a second, and ``start``: seconds from the time of the film's first frame to that of the
-        first sample, negative where sound begins earlier.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> tone = Samples(np.zeros((480, 2), np.float32), {"rate": 48000, "start": 0.0})
-    >>> tone.rate, tone.start, tone.shape
-    (48000, 0.0, (480, 2))
-    """
-
-    meta: dict[str, Any]
-
-    def __new__(cls, array: np.ndarray[Any, Any], meta: Mapping[str, Any]) -> Self:
-        """View `array` with `meta`; no sample is copied."""
-        view = np.asarray(array).view(cls)
-        view.meta = dict(meta)
-        return view
-
-    def __array_finalize__(self, source: object) -> None:
-        """Hand the metadata on to views and results. Called by numpy."""
-        self.meta = dict(getattr(source, "meta", {}))
-
-    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        """Give reductions to one number as numpy scalars. Called by numpy."""
-        if not array.shape:
-            return array[()]
-        return super().__array_wrap__(array, context, return_scalar)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle with the metadata."""
-        make, arguments, state = super().__reduce__()  # type: ignore[str-unpack]
-        return make, arguments, (state, self.meta)
-
-    def __setstate__(self, state: Any) -> None:
-        """Unpickle with the metadata."""
-        inner, self.meta = state
-        super().__setstate__(inner)
-
-    @property
-    def rate(self) -> int:
-        """Samples a second."""
-        return int(self.meta["rate"])
-
-    @property
-    def start(self) -> float:
-        """Seconds from the film's first frame to the first sample."""
-        return float(self.meta.get("start", 0.0))
 
 
 def wav(samples: np.ndarray[Any, Any], rate: float) -> bytes:

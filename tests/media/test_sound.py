@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from bridge.core.samples import Samples
 from bridge.errors import UnsupportedPixels
 from bridge.media import sound
-from bridge.media.sound import Samples, wav
+from bridge.media.sound import wav
 
 if TYPE_CHECKING:
     from collections.abc import Callable
