@@ -23,6 +23,7 @@ __all__ = [
     "FILM",
     "INPUT",
     "OUTPUT",
+    "SHIFT",
     "Release",
     "Seek",
     "Sound",
@@ -44,13 +45,20 @@ __all__ = [
 
 Release = tuple[int, int]
 
-_QUIET = ("-nostdin", "-hide_banner", "-v", "error")
+_QUIET = ("-nostdin", "-hide_banner", "-v", "repeat+error")  # else a count of them comes at the end
 INPUT = "file:/proc/self/fd/0"  # standard input, but seekable
 OUTPUT = "file:/proc/self/fd/1"
+SHIFT = 1 << 44  # ticks added to times: NUT has none below zero, and ffmpeg would move them all, we don't know how far
 FILM = "V:0"  # the first video stream that is no cover picture
 _ONE_THREAD = ("ogg",)  # ffmpeg 9's threads of Theora now and then give a frame that is not finished
 _FPS_MODE_SINCE = (5, 1)  # -vsync before; gone in 9
 _DEMUX_TIME_BASE_SINCE = (6, 1)  # -1 before; gone in 9
+
+
+def _reads(demuxer: str | None) -> dict[str, Any]:
+    """Give the options that name a demuxer; that of GIF else makes 0.10 s of 0.01 s."""
+    options: dict[str, Any] = {"f": demuxer} if demuxer else {}
+    return options | ({"min_delay": 1} if demuxer == "gif" else {})
 
 
 def _passthrough(release: Release) -> dict[str, str]:
@@ -108,6 +116,8 @@ class Seek:
         Frames in which the decoder finds an error do not come out.
     threads : int or None
         For decoding; None lets ffmpeg choose.
+    shifted : bool
+        Times come out with `SHIFT` added.
     """
 
     time: Fraction | None = None
@@ -116,6 +126,7 @@ class Seek:
     select: str = ""
     strict: bool = False
     threads: int | None = None
+    shifted: bool = False
 
     def options(self, demuxer: str | None) -> dict[str, Any]:
         """Give the options of the input."""
@@ -187,7 +198,7 @@ def decode(
     max_pixels : int or None
         Larger frames are not decoded.
     """
-    options: dict[str, Any] = {"f": demuxer} if demuxer else {}
+    options = _reads(demuxer)
     if max_pixels is not None:
         options["max_pixels"] = max_pixels
     if still:
@@ -198,6 +209,7 @@ def decode(
     source = ffmpeg.input(INPUT, copyts=None, **options)
     wanted: dict[str, Any] = {"frames:v": frames} if frames is not None else {}
     filters = [f"select='{seek.select}'"] if seek.select else []
+    filters += [f"setpts=PTS+{SHIFT}"] if seek.shifted else []
     filters += [f"fps={wish.fps.numerator}/{wish.fps.denominator}"] if wish.fps else []
     filters += [f"scale={wish.size[0]}:{wish.size[1]}"] if wish.size else []
     if filters:
@@ -220,14 +232,14 @@ def decode(
 
 def decode_sound(demuxer: str | None, stream: int, rate: int, channels: int) -> tuple[str, ...]:
     """Decode one audio stream to 32-bit floats on standard output."""
-    source = ffmpeg.input(INPUT, **({"f": demuxer} if demuxer else {}))
+    source = ffmpeg.input(INPUT, **_reads(demuxer))
     made = ffmpeg.output(source[f"a:{stream}"], "pipe:1", format="f32le", acodec="pcm_f32le", ar=rate, ac=channels)
     return _render(made)
 
 
 def first_sound(demuxer: str | None, stream: int) -> tuple[str, ...]:
     """List the first decoded piece of an audio stream, by its time on the file's own clock."""
-    source = ffmpeg.input(INPUT, copyts=None, **({"f": demuxer} if demuxer else {}))
+    source = ffmpeg.input(INPUT, copyts=None, **_reads(demuxer))
     made = ffmpeg.output(source[f"a:{stream}"], "pipe:1", format="framecrc", acodec="pcm_f32le", **{"frames:a": 1})
     return _render(made)
 
@@ -363,7 +375,7 @@ def encode_still(pixels: PixelFormat, size: tuple[int, int], codec: str, options
 
 def probe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
     """Describe a file as JSON (ffprobe)."""
-    forced = ("-f", demuxer) if demuxer else ()
+    forced = [word for name, value in _reads(demuxer).items() for word in (f"-{name}", str(value))]
     shown = ("-show_format", "-show_streams", "-show_chapters", "-of", "json")
     return ("-hide_banner", "-v", "error", *forced, *shown, name)
 
@@ -380,28 +392,28 @@ def list_frames(demuxer: str | None, stream: str = FILM, name: str = INPUT) -> t
 
 
 def _listing(demuxer: str | None, stream: str, shown: str, name: str) -> tuple[str, ...]:
-    forced = ("-f", demuxer) if demuxer else ()
+    forced = [word for name, value in _reads(demuxer).items() for word in (f"-{name}", str(value))]
     threads = ("-threads", "1") if demuxer in _ONE_THREAD else ()
-    quiet = ("-hide_banner", "-v", "error")
+    quiet = ("-hide_banner", "-v", "repeat+error")
     return (*quiet, *threads, *forced, "-select_streams", stream, "-show_entries", shown, "-of", "compact", name)
 
 
 def copy_listing(demuxer: str | None, stream: str = FILM, name: str = INPUT) -> tuple[str, ...]:
     """List the packets of a stream by ffmpeg alone, one line each, without decoding them."""
-    source = ffmpeg.input(name, copyts=None, **({"f": demuxer} if demuxer else {}))
+    source = ffmpeg.input(name, copyts=None, **_reads(demuxer))
     return _render(ffmpeg.output(source[stream], "pipe:1", format="framecrc", c="copy", copyinkf=None))
 
 
 def describe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
     """Describe a file by ffmpeg alone: stream headers on standard output, its banner on the error stream."""
-    source = ffmpeg.input(name, **({"f": demuxer} if demuxer else {}))
+    source = ffmpeg.input(name, **_reads(demuxer))
     made = ffmpeg.output(source, "pipe:1", format="framecrc", c="copy", t=0.001, map="0")  # the first packets
     return _render(made, quiet=("-nostdin", "-hide_banner", "-v", "info"))
 
 
 def describe_tags(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
     """Give the tags of a file by ffmpeg alone, in the form of its muxer `ffmetadata`."""
-    source = ffmpeg.input(name, **({"f": demuxer} if demuxer else {}))
+    source = ffmpeg.input(name, **_reads(demuxer))
     return _render(ffmpeg.output(source, "pipe:1", format="ffmetadata"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,9 +137,8 @@ class _Crew:
         if self._stopped:
             return positions
         entry = next(self._index.starts(positions[0]))
-        seek = only(self._index, positions, entry, self._threads)
-        begin = int(self._index.pts[positions[0]])
-        decoder = Decoder(self._order, seek, position=positions[0], begin=begin, frames=len(positions))
+        seek = replace(only(self._index, positions, entry, self._threads), shifted=self._index.small)
+        decoder = Decoder(self._order, seek, position=positions[0], frames=len(positions))
         self._running.add(decoder)
         try:
             return self._read(decoder, positions)
@@ -159,7 +159,7 @@ class _Crew:
         return positions if decoder.complains() else []
 
     def _is(self, decoder: Decoder, head: FrameHead, position: int) -> bool:
-        return bool(decoder.time_of(head, self._index.time_base) == self._index.pts[position])
+        return bool(decoder.tick_of(head, self._index.time_base) == self._index.pts[position])
 
     def stop(self) -> None:
         """End all decoders; whoever waits for one meets its end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import signal
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from bridge.process.tools import Tool
 
 __all__ = ["Decoder", "Order", "only", "since"]
-
-
-_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGBUS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +66,6 @@ class Decoder:
         Where to begin, which frames to give.
     position : int
         Number of the first frame that will come, counted from the beginning of the film.
-    begin : int or None
-        Its time in ticks, where that is known.
     frames : int or None
         Stop after that many.
     """
@@ -82,16 +76,13 @@ class Decoder:
         seek: argv.Seek = argv.BEGINNING,
         *,
         position: int = 0,
-        begin: int | None = None,
         frames: int | None = None,
     ) -> None:
         self.position = position
-        self.strict = seek.strict
         self.sought = seek.time is not None
         self._pardoned = 0
         self._order = order
-        # NUT has no times below zero: ffmpeg shifts all so that the first frame is at zero.
-        self._shift = min(0, begin or 0)
+        self._shifted = seek.shifted
         limits = order.film.request.limits
         arguments = argv.decode(
             order.tool.release,
@@ -134,12 +125,28 @@ class Decoder:
         """Forget the errors that it has met so far."""
         self._pardoned = self.child.said()
 
-    def time_of(self, head: FrameHead, time_base: Fraction | None = None) -> int | None:
-        """Give the time of a frame in ticks, of its own clock or of another."""
-        if head.pts is None or head.time_base is None:
+    def time_of(self, head: FrameHead) -> int | None:
+        """Give the time of a frame in ticks of `clock_of`."""
+        if head.pts is None or not self._shifted:
+            return head.pts
+        ticks, rest = divmod(head.pts, self._finer(head))
+        return None if rest else ticks - argv.SHIFT
+
+    def clock_of(self, head: FrameHead) -> Fraction | None:
+        """Give the seconds per tick: the film's own, unless its times are too large to be shifted."""
+        return head.time_base and head.time_base * self._finer(head)
+
+    def _finer(self, head: FrameHead) -> int:
+        """Tell how many ticks of NUT, which likes many, are one of the film: by how far the shift has come."""
+        return max(1, round((head.pts or 0) / argv.SHIFT)) if self._shifted else 1
+
+    def tick_of(self, head: FrameHead, time_base: Fraction) -> int | None:
+        """Give the time of a frame in ticks of another clock; None if it is none of these."""
+        time, clock = self.time_of(head), self.clock_of(head)
+        if time is None or clock is None:
             return None
-        ticks = head.pts * head.time_base / (time_base or head.time_base)
-        return int(ticks) + self._shift if ticks.denominator == 1 else None
+        ticks = time * clock / time_base
+        return int(ticks) if ticks.denominator == 1 else None
 
     def frame(self, head: FrameHead, into: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
         """Read the pixels that belong to a head, into memory of ours or of the caller's."""
@@ -157,8 +164,6 @@ class Decoder:
         name, got = self._order.film.request.name, self.position
         kind = TruncatedMedia if got else CorruptMedia
         error = self.child.failure(kind, got=got)
-        if self.strict and error.exit.signal in _CRASHES:  # over what it was told to be strict about
-            error = kind(error.message, command=error.command, exit=error.exit, last_words=error.last_words, got=got)
         after = f" (after {got} whole frames)" if got else ""
         error.message = error.message.replace(argv.INPUT, name) + after
         return error
@@ -186,9 +191,9 @@ class Decoder:
         self.child.abort()
 
 
-def since(index: FrameIndex, position: int, entry: Entry | None, *, strict: bool = False) -> argv.Seek:
+def since(index: FrameIndex, position: int, entry: Entry | None) -> argv.Seek:
     """Give the frames from a position on, decoding from an entry, or from the beginning."""
-    return _seek(index, entry, f"gte(pts,{int(index.pts[position])})" if position else "", strict=strict)
+    return _seek(index, entry, f"gte(pts,{int(index.pts[position])})" if position else "")
 
 
 def only(index: FrameIndex, positions: list[int], entry: Entry | None, threads: int | None) -> argv.Seek:
@@ -204,17 +209,14 @@ def only(index: FrameIndex, positions: list[int], entry: Entry | None, threads: 
     return _seek(index, entry, "+".join(terms), threads=threads)
 
 
-def _seek(
-    index: FrameIndex, entry: Entry | None, select: str, *, strict: bool = False, threads: int | None = None
-) -> argv.Seek:
+def _seek(index: FrameIndex, entry: Entry | None, select: str, *, threads: int | None = None) -> argv.Seek:
     if entry is None:
-        return argv.Seek(select=select, strict=strict, threads=threads)
+        return argv.Seek(select=select, threads=threads)
     tick = index.time_base
     return argv.Seek(
         time=entry.pts * tick,
         at_most=None if entry.following is None else (entry.following - Fraction(3, 4)) * tick,
         position=entry.position,
         select=select,
-        strict=strict,
         threads=threads,
     )

@@ -17,7 +17,15 @@ import numpy as np
 from bridge.errors import CorruptMedia
 from bridge.ffmpeg import argv
 from bridge.ffmpeg.probe import media_info
-from bridge.media.index import DisplayOrder, Entry, FrameIndex, Packet, doubtful_beginning, entries_of, frame_meta
+from bridge.media.index import (
+    DisplayOrder,
+    Entry,
+    FrameIndex,
+    Packet,
+    doubtful_beginning,
+    entries_of,
+    frame_meta,
+)
 from bridge.media.pixels import pixel_format
 from bridge.process.child import Child, words
 from bridge.process.tools import cache_folder, toolbox
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
 
     from bridge.core.request import Request
 
-__all__ = ["Film", "Guide", "Listing", "build", "count", "load", "save", "sizes"]
+__all__ = ["Film", "Guide", "Listing", "build", "count", "faultless", "identity", "load", "save", "sizes"]
 
 _CHUNK = 1 << 16
 _GRAY, _TINY = pixel_format("gray"), argv.Wish(size=(16, 16))
@@ -248,10 +256,14 @@ def build(listing: Listing) -> FrameIndex:
     cut = doubtful_beginning(packets)
     if index is None:
         index = _decoded(film, entries_of(packets) if doubtful and listing.reliable else ())
-    elif cut:
-        index = _beheaded(film, index)
+    elif cut or (facts.codec, film.demuxer) in _SQUEEZED:
+        whole, index = index, _beheaded(film, index)
+        cut = cut or len(index) < len(whole)
     return replace(index, troubled=listing.troubled, cut=cut)
 
+
+# Where such a stream was cut, FFmpeg moves frames that were before the key frame to just behind it.
+_SQUEEZED = (("mpeg2video", "mpegts"), ("mpeg1video", "mpegts"))
 
 # Not every packet of these is a frame that is shown.
 _HIDDEN_FRAMES = ("vp8", "theora")
@@ -294,18 +306,27 @@ def _frames_of_ffprobe(film: Film, program: str) -> tuple[list[Packet], Fraction
     return rows, base
 
 
-def _frames_of_ffmpeg(film: Film, frames: int | None = None) -> tuple[list[Packet], Fraction | None]:
+def _frames_of_ffmpeg(
+    film: Film, frames: int | None = None, seek: argv.Seek = argv.BEGINNING
+) -> tuple[list[Packet], Fraction | None]:
     tool = toolbox().find("ffmpeg")
     arguments = argv.decode(
-        tool.release, film.demuxer, _GRAY, stream=film.stream, frames=frames, wish=_TINY, listed=True
+        tool.release, film.demuxer, _GRAY, stream=film.stream, frames=frames, wish=_TINY, listed=True, seek=seek
     )
     rows, base = [], None
-    for line in _Lines(film, tool.path, arguments):
-        if line.startswith(b"#tb 0: "):
-            base = _ratio(line[7:])
-        elif not line.startswith(b"#") and (row := _copied(line)) is not None:
-            rows.append(row._replace(key=False))
+    # A decoder that is strict may crash over what it finds.
+    with contextlib.suppress(CorruptMedia) if seek.strict else contextlib.nullcontext():
+        for line in _Lines(film, tool.path, arguments):
+            if line.startswith(b"#tb 0: "):
+                base = _ratio(line[7:])
+            elif not line.startswith(b"#") and (row := _copied(line)) is not None:
+                rows.append(row._replace(key=False))
     return rows, base
+
+
+def faultless(film: Film) -> set[int | None]:
+    """Give the times of the frames that come out of a decoder that leaves out those in which it finds an error."""
+    return {row.pts for row in _frames_of_ffmpeg(film, seek=argv.Seek(strict=True))[0]}
 
 
 def sizes(film: Film) -> list[tuple[int, int]]:
@@ -336,6 +357,7 @@ class Guide:
         self._index: FrameIndex | None = None
         self._listing: Listing | None = None
         self._looked = False
+        self._key: str | None = None
 
     def whole(self) -> FrameIndex:
         """Give the index of the whole film: of an earlier run, or made now."""
@@ -346,15 +368,18 @@ class Guide:
                 self._index = build(listing)
             finally:
                 self.close()
-            save(self._film, self._index)
+            save(self._film, self._index, self._key)
         return self._index
 
-    def begin(self) -> int | None:
-        """Give the time of the first frame in ticks; None if it is not known yet."""
-        if self._look() is not None:
-            return int(self.whole().pts[0]) if len(self.whole()) else None
-        packet = self._list().shown(0)
-        return packet.pts if packet else None
+    def start(self) -> None:
+        """Begin to list, if nothing is known yet, beside what else is done."""
+        if self._look() is None:
+            self._list()
+
+    def small(self) -> bool:
+        """Tell whether the times, as far as they are known, are far from the largest there are."""
+        index = self._look()
+        return index is None or index.small
 
     def confirms(self, position: int, time: int | None) -> bool:
         """Tell whether the listing has that frame at that time; the index is not asked, nor made."""
@@ -384,6 +409,14 @@ class Guide:
         entry, end = next(index.starts(position)), int(index.ends[position])
         return (entry.position or 0 if entry else 0), size if end < 0 else end
 
+    @property
+    def somewhere(self) -> int | None:
+        """Where some packet of the film is in the file; None if it is not known."""
+        if self._look() is None:
+            packet = self._list().first()
+            return packet.position if packet else None
+        return next((entry.position for entry in self.whole().entries), None)
+
     def forget(self, entries: Sequence[Entry]) -> None:
         """Remember which places were no clean entries."""
         if entries:
@@ -391,7 +424,7 @@ class Guide:
             for entry in entries:
                 index = index.without(entry)
             self._index = index
-            save(self._film, index)
+            save(self._film, index, self._key)
 
     def close(self) -> None:
         """Stop listing."""
@@ -403,7 +436,8 @@ class Guide:
         """Give the index if it is known, here or from an earlier run."""
         if not self._looked:
             self._looked = True
-            self._index = load(self._film)
+            self._key = identity(self._film)
+            self._index = load(self._key)
         return self._index
 
     def _list(self) -> Listing:
@@ -418,7 +452,7 @@ _ENDS = 1 << 16
 _MOST = 1000  # files that are kept
 
 
-def _identity(film: Film) -> str | None:
+def identity(film: Film) -> str | None:
     """Name the content of a file: its place, size and time, and what its ends hold; None for what has no place."""
     request = film.request
     if request.path is None:
@@ -436,21 +470,20 @@ def _place(key: str) -> Path:
     return cache_folder() / "index" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
 
 
-def load(film: Film) -> FrameIndex | None:
-    """Give the index that an earlier run has left; None if there is none that can be believed."""
-    key = _identity(film)
+def load(key: str | None) -> FrameIndex | None:
+    """Give the index that an earlier run has left of a file; None if there is none that can be believed."""
     if key is None:
         return None
+    place = _place(key)
     try:
-        return FrameIndex.from_bytes(_place(key).read_bytes(), key)
+        return FrameIndex.from_bytes(place.read_bytes(), key) if place.is_file() else None
     except OSError:
         return None
 
 
-def save(film: Film, index: FrameIndex) -> None:
-    """Keep the index for later runs; that this fails is no error."""
-    key = _identity(film)
-    if key is None:
+def save(film: Film, index: FrameIndex, key: str | None) -> None:
+    """Keep the index for later runs, unless the file has changed meanwhile; that this fails is no error."""
+    if key is None or identity(film) != key:
         return
     place = _place(key)
     with contextlib.suppress(OSError):

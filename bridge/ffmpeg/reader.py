@@ -23,7 +23,7 @@ from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.batch import fetch
 from bridge.ffmpeg.containers import DEMUXERS
 from bridge.ffmpeg.decoder import Decoder, Order, since
-from bridge.ffmpeg.listing import Film, Guide
+from bridge.ffmpeg.listing import Film, Guide, faultless
 from bridge.ffmpeg.sound import read_sound
 from bridge.media.complete import ends_early, overwritten
 from bridge.media.pixels import pixel_format
@@ -105,7 +105,7 @@ class FilmReader(Reader):
         self._probed: MediaInfo | None = None
         self._loop = loop
         self._skipped = False  # frames that were listed and did not come
-        self._selective: bool | None = None
+        self._bad: np.ndarray[Any, Any] | None = None  # which frames are damaged, once there is a reason to ask
         self._intact = (0, 0)  # bytes of the file that were looked at
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
@@ -147,10 +147,13 @@ class FilmReader(Reader):
 
     # Decoding
 
-    def _decode(self, seek: argv.Seek = argv.BEGINNING, *, position: int = 0, begin: int | None = None) -> Decoder:
+    def _decode(self, seek: argv.Seek = argv.BEGINNING, *, position: int = 0) -> Decoder:
         """Start a decoder in the place of the one that runs."""
         self._stop()
-        self._decoder = Decoder(self._order, seek, position=position, begin=begin)
+        shifted = not self._free and self._guide.small()
+        self._decoder = Decoder(self._order, replace(seek, shifted=shifted), position=position)
+        if not self._free:
+            self._guide.start()
         return self._decoder
 
     def _stop(self) -> None:
@@ -185,7 +188,7 @@ class FilmReader(Reader):
         """Give a frame by reading on where that is near, by a jump where it is not."""
         decoder = self._decoder
         if decoder is None and index == 0:
-            decoder = self._decode(begin=self._guide.begin())
+            decoder = self._decode()
         elif decoder is None or index != decoder.position:
             film = self._guide.whole()
             if index >= len(film):
@@ -204,28 +207,30 @@ class FilmReader(Reader):
         while (head := decoder.head()) is not None:
             place = self._place(decoder, head)
             if place is None and self._strict:
-                if decoder.sought or index > decoder.position:
+                if decoder.sought or index > decoder.position or not self._guide.small():
                     return self._jump(index)
                 self._lost(decoder)
             expected = decoder.position
             frame = decoder.frame(head)
             if place is None:  # a frame that the file does not list
+                decoder.position = expected
                 continue
             self._skipped = self._skipped or place > expected
             decoder.position = place + 1
-            if self._complains(decoder, place) or self._overwritten(place):
+            if self._doubtful(decoder, place):
                 return self._jump(max(place, index))
             if place >= index:
-                return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), head.time_base)
+                return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), decoder.clock_of(head))
         return self._end(decoder, index)
 
     def _place(self, decoder: Decoder, head: FrameHead) -> int | None:
         """Tell which frame it is that comes; None if it is not the one that the file has there."""
-        expected, time = decoder.position, decoder.time_of(head)
-        if self._guide.confirms(expected, time):
+        expected = decoder.position
+        if self._guide.confirms(expected, decoder.time_of(head)):
             return expected
         film = self._guide.whole()
-        if expected < len(film) and (film.ordinal or film.pts[expected] == decoder.time_of(head, film.time_base)):
+        time = decoder.tick_of(head, film.time_base)
+        if expected < len(film) and (film.ordinal or film.pts[expected] == time):
             return expected
         found = None if self._strict or time is None else film.find(time)
         return found if found is not None and found > expected else None
@@ -240,31 +245,15 @@ class FilmReader(Reader):
                 return found
             if entry is not None:
                 refused.append(entry)
-        found = self._try(index, None, strict=True) if self._strict else None
-        if found is None or (self._strict and not self._leaves_out()):
-            self._lost(self._decoder, index)
-        return found
+        self._lost(self._decoder, index)
+        return None
 
-    def _leaves_out(self) -> bool:
-        """Tell whether the decoder, when it is strict, leaves out the frames that it complains of; not all can.
-
-        Where already the listing met an error, it need not be the decoder that complains.
-        """
-        if self._selective is None and self._guide.whole().troubled:
-            self._selective = True
-        if self._selective is None:
-            strict = argv.Seek(strict=True)
-            with contextlib.suppress(CorruptMedia):  # it crashed over them
-                self._selective = self._listed(strict) < len(self._guide.whole())
-        return self._selective is not False
-
-    def _try(self, index: int, entry: Entry | None, *, strict: bool = False) -> Found | None:
+    def _try(self, index: int, entry: Entry | None) -> Found | None:
         """Decode from a place; None if it is another frame that comes, or if the decoder complains."""
         film = self._guide.whole()
         through = film.ordinal or (film.cut and entry is None)  # frames are counted, or errors told by their place
         first = 0 if through else index
-        seek = since(film, first, entry, strict=strict)
-        decoder = self._decode(seek, position=first, begin=int(film.pts[first]))
+        decoder = self._decode(since(film, first, entry), position=first)
         try:
             while decoder.position < index and (head := decoder.head()) is not None:
                 decoder.frame(head)
@@ -278,20 +267,35 @@ class FilmReader(Reader):
         except (TruncatedMedia, CorruptMedia):
             return None
         decoder.position = place + 1
-        if self._complains(decoder, place) or self._overwritten(place):
+        if self._doubtful(decoder, place):
             return None
-        return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), head.time_base)
+        return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), decoder.clock_of(head))
+
+    def _doubtful(self, decoder: Decoder, place: int) -> bool:
+        """Tell whether a frame may be damaged, or not be what the film has there."""
+        return self._complains(decoder, place) or self._overwritten(place)
 
     def _complains(self, decoder: Decoder, place: int) -> bool:
-        """Tell whether the decoder has met an error; one that is strict leaves such frames out."""
-        if decoder.strict or not (self._strict or decoder.sought):
+        """Tell whether the decoder has met an error that concerns this frame."""
+        if not (self._strict or decoder.sought) or not decoder.complains():
             return False
-        if not decoder.complains():
-            return False
-        if not decoder.sought and place <= self._guide.whole().pardoned:
+        if decoder.sought:
+            return True
+        if place <= self._guide.whole().pardoned:
             decoder.pardon()
             return False
-        return True
+        return self._spoilt(place)
+
+    def _spoilt(self, place: int) -> bool:
+        """Tell whether a frame is damaged, once the decoder has met errors somewhere."""
+        film = self._guide.whole()
+        if self._bad is None:
+            self._bad = film.spoilt(faultless(self._order.film))
+            # Where the listing met an error, it need not be the decoder that complains. Else it must have left out
+            # what it complains of; not all decoders can.
+            if not self._bad.any() and not film.troubled:
+                self._bad[place:] = True
+        return bool(self._bad[place])
 
     def _overwritten(self, place: int) -> bool:
         """Tell whether a transport stream is damaged where a frame is decoded from: FFmpeg may say nothing of it."""
@@ -300,7 +304,7 @@ class FilmReader(Reader):
         begin, end = self._guide.extent(place)
         low, high = self._intact
         known = low <= begin <= high
-        if overwritten(self.request.read_at, high if known else begin, end) is not None:
+        if overwritten(self.request.read_at, high if known else begin, end, self._guide.somewhere) is not None:
             return True
         self._intact = (low, max(high, end)) if known else (begin, end)
         return False

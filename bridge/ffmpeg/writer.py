@@ -234,15 +234,24 @@ class FilmWriter(Writer):
     def _start(self, pixels: PixelFormat, shape: tuple[int, ...]) -> FrameSink:
         size = (shape[1], shape[0])
         filters = self._fit(*size)
-        self.changes += [f"frames of {size[0]}x{size[1]} became {w}x{h} by {name}" for name, (w, h) in filters]
+        self.changes += [f"frames of {size[0]}x{size[1]} became {w}x{h} by {name}" for name, (w, h, *_) in filters]
         video = self._video | self._crash_safe
+        if self._audio is not None and self._container.muxer in ("matroska", "webm"):
+            video["avoid_negative_ts"] = "disabled"  # the muxer itself takes the encoder's delay into account
         begin = b""
         if self._times is not None:
             begin = NutStream(pixels.name, *size, self._times.time_base).begin()
             if self._container.muxer in ("mp4", "mov"):
                 video["video_track_timescale"] = self._times.time_base.denominator
-            if self._container.muxer in ("mp4", "mov", "matroska", "webm"):  # it has no successor to tell its duration
-                video["bsf:v"] = f"setts=duration=if(eq(N\\,{len(self._times) - 1})\\,{self._times.last}\\,DURATION)"
+            if self._container.muxer in (
+                "mp4",
+                "mov",
+                "matroska",
+                "webm",
+                "gif",
+            ):  # it has no successor to tell its duration
+                last = f"if(eq(N\\,{len(self._times) - 1})\\,{self._times.last}\\,DURATION)"
+                video["bsf:v"] = f"setts=pts=PTS:dts=DTS:duration={last}"
         with contextlib.ExitStack() as files:
             sound = None if self._trim else self._sound(files)
             arguments = argv.encode(
@@ -405,7 +414,7 @@ def _fit(block: int | None, pad: bool | int, crop: bool | int) -> Callable[[int,
         for name, number, up in wanted:
             target = tuple(-(-side // number) * number if up else side // number * number for side in (width, height))
             if target != (width, height):
-                return [(name, target)]
+                return [(name, (*target, 0, 0) if name == "crop" else target)]
         return []
 
     return fit

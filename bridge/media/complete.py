@@ -6,7 +6,7 @@ Programs often read what is left of a file and end with success, so the structur
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def _mp4(read_at: ReadAt, size: int) -> str:
             (length,) = struct.unpack(">Q", read_at(at + 8, 8))
         length = length or size - at
         movie = movie or name == b"moov"
-        if length < 8 or not name.isascii():
+        if length < 8 or not (name.isascii() and name.decode().isprintable()):
             break  # not a box: whatever follows the film
         if at + length > size:
             return _past(f"its box {name.decode()!r}", at + length, size)
@@ -75,6 +75,7 @@ def _matroska(read_at: ReadAt, size: int) -> str:
     _, at, whole = _element(read_at, body + (length or 0))
     if whole is not None and at + whole > size:
         return _past("its segment", at + whole, size)
+    size = size if whole is None else at + whole  # what follows is not of the film
     for _ in range(_STEPS):
         if at >= size:
             return ""
@@ -206,20 +207,54 @@ def _layout(read_at: ReadAt, size: int) -> tuple[int, int]:
     return 0, 0
 
 
-def overwritten(read_at: ReadAt, begin: int, end: int) -> int | None:
-    """Give where the first packet of a transport stream begins that has lost its sync byte, between two bytes."""
+def overwritten(read_at: ReadAt, begin: int, end: int, of: int | None = None) -> int | None:
+    """Give where a transport stream is damaged first, between two bytes; None where it is not.
+
+    Parameters
+    ----------
+    begin, end : int
+        Bytes.
+    of : int or None
+        Where a packet of the film begins: the packets of its stream are counted then, as well as their sync bytes
+        looked at. A gap in front of a key frame is no damage: so is where recordings were joined.
+    """
     length, offset = _layout(read_at, end)
     if not length:
         return None
     begin -= begin % length
-    end -= end % length
+    partial = end % length
+    end -= partial
+    head = read_at(of - of % length + offset, 4) if of is not None else b""
+    stream = int.from_bytes(head[1:3], "big") & 0x1FFF if len(head) == 4 else None
+    count = None
     step = length << 13
     for at in range(begin, end, step):
         block = np.frombuffer(read_at(at, min(step, end - at)), np.uint8)
-        bad = np.flatnonzero(block[offset::length] != ord("G"))
+        packets = block[: len(block) - len(block) % length].reshape(-1, length)[:, offset:]
+        bad = np.flatnonzero(packets[:, 0] != ord("G"))
+        last = int(bad[0]) if len(bad) else len(packets)
+        if stream is not None:
+            gap, count = _gap(packets[:last], stream, count)
+            if gap is not None:
+                return at + gap * length
         if len(bad):
-            return at + int(bad[0]) * length
-    return None
+            return at + last * length
+    return end if partial else None  # packets end where others begin, but for the last of a file that was cut
+
+
+def _gap(packets: np.ndarray[Any, Any], stream: int, count: int | None) -> tuple[int | None, int | None]:
+    """Give which packet of a stream does not follow the one before, and the count to go on with."""
+    pids = (packets[:, 1].astype(np.int32) & 0x1F) << 8 | packets[:, 2]
+    places = np.flatnonzero((pids == stream) & (packets[:, 3] & 0x10 != 0))
+    if not len(places):
+        return None, count
+    counts = packets[places, 3].astype(np.int32) & 0x0F
+    steps = np.diff(counts, prepend=counts[0] - 1 if count is None else count) & 0x0F
+    jumps = np.flatnonzero(steps > 1)  # none may be sent twice
+    flags = packets[places[jumps], 5]
+    told = (packets[places[jumps], 3] & 0x20 != 0) & (packets[places[jumps], 4] > 0) & (flags & 0xC0 != 0)
+    found = places[jumps[~told]]
+    return (int(found[0]) if len(found) else None), int(counts[-1])
 
 
 _LOOKS: dict[str, Callable[[ReadAt, int], str]] = {

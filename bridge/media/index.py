@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import heapq
+import itertools
 import json
 import math
 import struct
@@ -22,12 +23,13 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["DisplayOrder", "Entry", "FrameIndex", "Packet", "doubtful_beginning", "entries_of", "frame_meta"]
+__all__ = ["SMALL", "DisplayOrder", "Entry", "FrameIndex", "Packet", "doubtful_beginning", "entries_of", "frame_meta"]
 
 _MAGIC = b"framebridge index 1\n"
 _REORDER = 34  # H.264 and HEVC hold back 16 frames at most, which may be 32 fields
 _DIGEST = 32
 _NEVER = 1 << 62
+SMALL = 1 << 42  # ticks
 
 
 class Packet(NamedTuple):
@@ -108,7 +110,11 @@ class FrameIndex:
         """
         if any(packet.pts is None for packet in packets) or not _rising([packet.dts for packet in packets]):
             return None
-        index = cls.from_frames(sorted((p for p in packets if not p.discard), key=_time), time_base)
+        shown = sorted((p for p in packets if not p.discard), key=_time)
+        if any(later.pts < p.pts for p, later in itertools.pairwise(packets)):  # type: ignore[operator]
+            # What a container (MP4) then says is how long until the next is decoded.
+            shown = [packet._replace(duration=None) for packet in shown]
+        index = cls.from_frames(shown, time_base)
         return None if index.ordinal else replace(index, entries=entries_of(packets))
 
     @classmethod
@@ -140,6 +146,27 @@ class FrameIndex:
             yield self.entries[nearest - step]
             step = max(1, 2 * step)
         yield None
+
+    def spoilt(self, came: set[int | None]) -> np.ndarray[Any, Any]:
+        """Tell which frames are damaged, by the times of those that a decoder gives that leaves out faulty ones.
+
+        What is decoded behind a faulty frame may refer to it, up to the next key frame; so may what is shown before
+        that key frame. The order of decoding is that of the packets in the file.
+        """
+        missing = np.array([time not in came for time in self.pts.tolist()], np.bool_)
+        places = self.ends if (self.ends >= 0).sum() >= len(self) - 1 else np.arange(len(self)) + 1
+        places = np.where(places < 0, np.iinfo(np.int64).max, places)
+        bad = missing.copy()
+        for lost in np.flatnonzero(missing).tolist():
+            keys = np.flatnonzero(self.keys & ~missing & (places > places[lost]))
+            until = self.pts[keys[0]] if len(keys) else np.iinfo(np.int64).max
+            bad |= (places >= places[lost]) & (self.pts < until)
+        return bad
+
+    @property
+    def small(self) -> bool:
+        """Whether its times are far from the largest that there are."""
+        return not len(self) or bool(np.abs(self.pts).max() < SMALL)
 
     @property
     def pardoned(self) -> int:
@@ -180,15 +207,16 @@ class FrameIndex:
         return self._seconds(self.pts)
 
     def at(self, seconds: float) -> int | None:
-        """Give the position of the frame that is on screen at a time; None before the first and after the last."""
+        """Give the position of the first frame that is on screen at a time; None where there is none."""
         tick = self._tick(seconds)
-        found = int(np.searchsorted(self.pts, tick, "right")) - 1
-        return None if found < 0 or tick >= int(self.pts[found] + max(1, self.durations[found])) else found
+        found = np.flatnonzero((self.pts <= tick) & (tick < self.pts + np.maximum(1, self.durations)))
+        return int(found[0]) if len(found) else None
 
-    def between(self, begin: float, end: float) -> range:
+    def between(self, begin: float, end: float) -> list[int]:
         """Give the positions of the frames whose time is in ``begin <= time < end``."""
-        first, last = (int(np.searchsorted(self.pts, self._tick(time, up=True))) for time in (begin, end))
-        return range(first, max(first, last))
+        first, last = (self._tick(time, up=True) for time in (begin, end))
+        found: list[int] = np.flatnonzero((self.pts >= first) & (self.pts < last)).tolist()
+        return found
 
     def meta(self, index: int) -> dict[str, Any]:
         """Give what is known of one frame; times in seconds."""
@@ -205,7 +233,7 @@ class FrameIndex:
 
     def _tick(self, seconds: float, *, up: bool = False) -> int:
         """Turn seconds into a tick; a float that is a rounded tick is that tick, whichever way it was rounded."""
-        time = float(seconds)
+        time = min(max(float(seconds), -1e300), 1e300)
         if math.isnan(time):
             raise ValueError("a time is a number of seconds, not nan")
         if math.isinf(time):
@@ -317,7 +345,8 @@ def _durations(pts: np.ndarray[Any, Any], own: np.ndarray[Any, Any]) -> np.ndarr
     if not len(pts):
         return own
     steps = np.diff(pts)
-    last = own[-1] or (steps[-1] if len(steps) else 0)
+    nominal = len(own) > 2 and len(set(own.tolist())) == 1 and np.ptp(steps) > 1  # of the container, not the frame
+    last = (0 if nominal else own[-1]) or (steps[-1] if len(steps) else 0)
     shown = np.append(steps, last)
     return np.where(shown > 0, shown, own)
 

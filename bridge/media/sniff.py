@@ -134,7 +134,7 @@ def _elementary(head: bytes) -> str | None:
     unit = head[head.index(b"\x01") + 1]
     if unit & 0x80:
         return None
-    if unit & 0x1F in (7, 9):
+    if unit & 0x1F in (7, 9) or unit == 6:  # also where a message of the encoder comes first
         return "h264"
     return "hevc" if unit >> 1 & 0x3F in (32, 33, 35) else None
 

@@ -65,7 +65,7 @@ def test_the_clock_of_the_source_is_kept_in_the_words_of_the_release(release: ar
 @releases
 def test_every_command_is_quiet_and_reads_a_descriptor(release: argv.Release) -> None:
     for arguments in every(release).values():
-        assert arguments[:4] == ("-nostdin", "-hide_banner", "-v", "error")
+        assert arguments[:4] == ("-nostdin", "-hide_banner", "-v", "repeat+error")
         assert after(arguments, "-i") in (argv.INPUT, "pipe:0")
         assert {"pipe:1", argv.OUTPUT} & set(arguments[-2:])
         assert all(isinstance(argument, str) for argument in arguments)
@@ -323,7 +323,7 @@ def test_sound_is_decoded_to_floats() -> None:
 @pytest.mark.parametrize("make", [argv.list_packets, argv.list_frames])
 def test_a_listing(make: Any, demuxer: str | None) -> None:
     arguments = make(demuxer, "v:1", "file:/film")
-    assert arguments[:3] == ("-hide_banner", "-v", "error")
+    assert arguments[:3] == ("-hide_banner", "-v", "repeat+error")
     assert arguments[-1] == "file:/film"
     assert after(arguments, "-f") == demuxer
     assert after(arguments, "-threads") == ("1" if demuxer == "ogg" else None)

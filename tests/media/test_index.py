@@ -73,8 +73,11 @@ def test_frames_are_shown_by_rising_time_however_they_are_stored(packets: list[P
 @given(shuffled())
 def test_a_frame_is_shown_until_the_next_and_the_last_for_its_own_duration(packets: list[Packet]) -> None:
     index = indexed(packets)
-    assert index.durations[:-1].tolist() == np.diff(index.pts).tolist()
-    assert index.durations[-1] == displayed(packets)[-1].duration
+    steps = np.diff(index.pts).tolist()
+    assert index.durations[:-1].tolist() == steps
+    in_order = packets == sorted(packets, key=lambda packet: packet.pts or 0)
+    own = displayed(packets)[-1].duration  # where frames change places, that is until the next is decoded
+    assert index.durations[-1] == (own if in_order else steps[-1] if steps else 0)
 
 
 @pytest.mark.parametrize(("times", "last"), [((), None), ((7,), 0), ((7, 10), 3), ((0, 1, 6), 5)])
@@ -253,7 +256,7 @@ def test_nothing_is_shown_before_the_first_and_after_the_last(
 def test_no_time_is_too_far_away(time: float) -> None:
     index = indexed(regular(0, 1, keys=(0,)))
     assert index.at(time) is None
-    assert index.between(-1e300, time) == (range(2) if time > 0 else range(0))
+    assert index.between(-1e300, time) == ([0, 1] if time > 0 else [])
 
 
 def test_nothing_is_shown_of_a_film_without_frames() -> None:
@@ -267,11 +270,11 @@ def test_between_is_half_open(packets: list[Packet], clock: Fraction, data: st.D
     index = indexed(packets, clock)
     first, last = sorted(data.draw(st.integers(0, len(index) - 1)) for _ in range(2))
     times = index.timestamps
-    assert index.between(times[first], times[last]) == range(first, last)
+    assert index.between(times[first], times[last]) == list(range(first, last))
     assert len(index.between(times[last], times[first])) == 0
     half = float(clock) / 2
-    assert index.between(times[first] - half, times[last] + half) == range(first, last + 1)
-    assert index.between(times[first] + half, times[last] - half) == range(first + 1, max(first + 1, last))
+    assert index.between(times[first] - half, times[last] + half) == list(range(first, last + 1))
+    assert index.between(times[first] + half, times[last] - half) == list(range(first + 1, last))
 
 
 @given(shuffled(), st.integers(0, 10**5))
