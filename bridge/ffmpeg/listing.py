@@ -255,7 +255,7 @@ def build(listing: Listing) -> FrameIndex:
     index = FrameIndex.from_packets(packets, facts.time_base or Fraction(1)) if told else None
     cut = doubtful_beginning(packets)
     if index is None:
-        index = _decoded(film, entries_of(packets) if doubtful and listing.reliable else ())
+        index = _decoded(film, packets if doubtful and listing.reliable else [])
     elif cut or (facts.codec, film.demuxer) in _SQUEEZED:
         whole, index = index, _beheaded(film, index)
         cut = cut or len(index) < len(whole)
@@ -279,7 +279,7 @@ def _beheaded(film: Film, index: FrameIndex) -> FrameIndex:
     return index.keeping(kept)
 
 
-def _decoded(film: Film, entries: tuple[Entry, ...]) -> FrameIndex:
+def _decoded(film: Film, packets: list[Packet]) -> FrameIndex:
     """Make the index by decoding: by ffprobe, which knows the key frames; times that it lacks are ffmpeg's."""
     ffprobe = toolbox().get("ffprobe")
     rows: list[Packet] = []
@@ -290,7 +290,10 @@ def _decoded(film: Film, entries: tuple[Entry, ...]) -> FrameIndex:
         timed, base = _frames_of_ffmpeg(film)
         keys = [row.key for row in rows] if len(rows) == len(timed) else [at == 0 for at in range(len(timed))]
         rows = [row._replace(key=key) for row, key in zip(timed, keys, strict=True)]
-    return FrameIndex.from_frames(rows, base or Fraction(1), entries)
+    shown = sorted((p for p in packets if not p.discard), key=lambda packet: packet.pts or 0)
+    if [packet.pts for packet in shown] == [row.pts for row in rows]:
+        rows = [row._replace(end=packet.end) for row, packet in zip(rows, shown, strict=True)]
+    return FrameIndex.from_frames(rows, base or Fraction(1), entries_of(packets))
 
 
 def _frames_of_ffprobe(film: Film, program: str) -> tuple[list[Packet], Fraction | None]:

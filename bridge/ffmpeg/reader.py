@@ -25,7 +25,7 @@ from bridge.ffmpeg.containers import DEMUXERS
 from bridge.ffmpeg.decoder import Decoder, Order, since
 from bridge.ffmpeg.listing import Film, Guide, faultless
 from bridge.ffmpeg.sound import read_sound
-from bridge.media.complete import ends_early, overwritten
+from bridge.media.complete import ends_early, first_fault, overwritten
 from bridge.media.pixels import pixel_format
 from bridge.process.child import words
 from bridge.process.tools import Tool, toolbox
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FilmReader"]
 
+_WALKED = 1 << 30  # bytes of the largest file that is looked through before its frames are believed
 _NEAR = 48  # frames that are read and dropped rather than start a new decoder, which takes about as long
 
 
@@ -106,6 +107,7 @@ class FilmReader(Reader):
         self._loop = loop
         self._skipped = False  # frames that were listed and did not come
         self._bad: np.ndarray[Any, Any] | None = None  # which frames are damaged, once there is a reason to ask
+        self._fault: int | None = None  # the byte from which on it is damaged
         self._intact = (0, 0)  # bytes of the file that were looked at
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
@@ -277,14 +279,14 @@ class FilmReader(Reader):
 
     def _complains(self, decoder: Decoder, place: int) -> bool:
         """Tell whether the decoder has met an error that concerns this frame."""
-        if not (self._strict or decoder.sought) or not decoder.complains():
+        if not decoder.complains():
             return False
         if decoder.sought:
             return True
         if place <= self._guide.whole().pardoned:
             decoder.pardon()
             return False
-        return self._spoilt(place)
+        return self._strict and self._spoilt(place)
 
     def _spoilt(self, place: int) -> bool:
         """Tell whether a frame is damaged, once the decoder has met errors somewhere."""
@@ -298,13 +300,23 @@ class FilmReader(Reader):
         return bool(self._bad[place])
 
     def _overwritten(self, place: int) -> bool:
-        """Tell whether a transport stream is damaged where a frame is decoded from: FFmpeg may say nothing of it."""
-        if not self._strict or self.request.kind != "mpegts":
+        """Tell whether the file is damaged where a frame is decoded from: FFmpeg may read on and say nothing."""
+        if not self._strict or not place:
             return False
-        begin, end = self._guide.extent(place)
+        if self.request.kind in ("matroska", "ogg") and self.request.size <= _WALKED:
+            if self._fault is None:
+                fault = first_fault(self.request.kind, self.request.read_at, self.request.size)
+                self._fault = self.request.size if fault is None else fault
+            return self._fault < self.request.size and self._guide.extent(place)[1] > self._fault
+        return self.request.kind == "mpegts" and self._gap(*self._guide.extent(place))
+
+    def _gap(self, begin: int, end: int) -> bool:
+        """Tell whether something is missing of a transport stream between two bytes."""
         low, high = self._intact
         known = low <= begin <= high
         if overwritten(self.request.read_at, high if known else begin, end, self._guide.somewhere) is not None:
+            return True
+        if end == self.request.size and self._ends_early():  # the last frame of a file that was cut
             return True
         self._intact = (low, max(high, end)) if known else (begin, end)
         return False

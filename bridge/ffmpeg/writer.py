@@ -33,6 +33,8 @@ __all__ = ["FilmWriter"]
 
 Filter: TypeAlias = tuple[str, tuple[int, ...]]
 
+_OPUS_DELAY = Fraction(312, 48000)  # of libopus, seconds
+
 # What keeps a file playable up to its last packet: no table that is written at the end, or written again.
 _FRAGMENTS = {"movflags": "+empty_moov+default_base_moof", "frag_duration": 500_000}
 _CRASH_SAFE: dict[str, dict[str, Any]] = {
@@ -236,8 +238,6 @@ class FilmWriter(Writer):
         filters = self._fit(*size)
         self.changes += [f"frames of {size[0]}x{size[1]} became {w}x{h} by {name}" for name, (w, h, *_) in filters]
         video = self._video | self._crash_safe
-        if self._audio is not None and self._container.muxer in ("matroska", "webm"):
-            video["avoid_negative_ts"] = "disabled"  # the muxer itself takes the encoder's delay into account
         begin = b""
         if self._times is not None:
             begin = NutStream(pixels.name, *size, self._times.time_base).begin()
@@ -249,7 +249,8 @@ class FilmWriter(Writer):
                 "matroska",
                 "webm",
                 "gif",
-            ):  # it has no successor to tell its duration
+            ):
+                # The last one has no successor to tell its duration.
                 last = f"if(eq(N\\,{len(self._times) - 1})\\,{self._times.last}\\,DURATION)"
                 video["bsf:v"] = f"setts=pts=PTS:dts=DTS:duration={last}"
         with contextlib.ExitStack() as files:
@@ -293,10 +294,15 @@ class FilmWriter(Writer):
             name=f"file:/proc/self/fd/{descriptor}",
             demuxer=self._audio_demuxer or "",
             codec=self._audio_codec,
-            offset=self._sound_start,
+            offset=self._sound_start + self._late(),
             seconds=seconds,
         )
         return sound, descriptor
+
+    def _late(self) -> Fraction:
+        """Give how much later sound must come: Matroska before FFmpeg 6 takes the delay of Opus off twice."""
+        twice = self._container.muxer in ("matroska", "webm") and self._tool.release < (6, 0)
+        return _OPUS_DELAY if twice and self._audio_codec == "libopus" else Fraction(0)
 
     def _set_meta(self, meta: dict[str, Any]) -> set[str]:
         if self._sink is not None or not self._container.tags:  # the file has begun, or has no place for them

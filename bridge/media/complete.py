@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bridge.media.sniff import ReadAt
 
-__all__ = ["ends_early", "overwritten"]
+__all__ = ["ends_early", "first_fault", "overwritten"]
 
 _STEPS = 1_000_000  # more boxes or chunks than these are no file of ours
 _WHOLE = 1 << 26  # GIF is walked in memory, up to this size
@@ -42,6 +42,16 @@ def ends_early(kind: str, read_at: ReadAt, size: int) -> str:
         return look(read_at, size)
     except (struct.error, IndexError):  # it ends inside a head
         return "it ends inside a header"
+
+
+def first_fault(kind: str, read_at: ReadAt, size: int) -> int | None:
+    """Give the byte from which on a Matroska or Ogg file is not what it should be; None for whole and other files."""
+    walk = _WALKS.get(kind)
+    try:
+        found = walk(read_at, size) if walk else None
+    except (struct.error, IndexError):
+        return None
+    return found[0] if found else None
 
 
 def _past(what: str, end: int, size: int) -> str:
@@ -70,25 +80,32 @@ def _mp4(read_at: ReadAt, size: int) -> str:
 
 
 def _matroska(read_at: ReadAt, size: int) -> str:
-    """RFC 8794 and 9559: an EBML head, then a segment of clusters and other elements."""
     _, body, length = _element(read_at, 0)
     _, at, whole = _element(read_at, body + (length or 0))
     if whole is not None and at + whole > size:
         return _past("its segment", at + whole, size)
-    size = size if whole is None else at + whole  # what follows is not of the film
+    found = _elements(read_at, size)
+    return found[1] if found else ""
+
+
+def _elements(read_at: ReadAt, size: int) -> tuple[int, str] | None:
+    """RFC 8794 and 9559: an EBML head, then a segment of clusters and other elements. Give where they end, and why."""
+    _, body, length = _element(read_at, 0)
+    _, at, whole = _element(read_at, body + (length or 0))
+    size = size if whole is None else min(size, at + whole)  # what follows is not of the film
     for _ in range(_STEPS):
         if at >= size:
-            return ""
+            return None
         name, body, length = _element(read_at, at)
         if name not in _SEGMENT and name not in _CLUSTER:
-            return f"byte {at} should begin an element, and does not"
+            return at, f"byte {at} should begin an element, and does not"
         if name == _CLUSTER_ID or length is None:  # its children follow, as long as they are such
             at = body
         elif body + length > size:
-            return _past("an element", body + length, size)
+            return at, _past("an element", body + length, size)
         else:
             at = body + length
-    return ""
+    return None
 
 
 _CLUSTER_ID = 0x1F43B675
@@ -169,23 +186,28 @@ def _sub_blocks(data: bytes, at: int) -> int:
 
 
 def _ogg(read_at: ReadAt, size: int) -> str:
-    """RFC 3533: pages, each with a checksum; FFmpeg leaves out in silence what does not fit it."""
+    found = _pages(read_at, size)
+    return found[1] if found else ""
+
+
+def _pages(read_at: ReadAt, size: int) -> tuple[int, str] | None:
+    """RFC 3533: pages, each with a checksum; FFmpeg leaves out what does not fit it. Give where they end, and why."""
     at = 0
     for _ in range(_STEPS):
         if at >= size:
-            return ""
+            return None
         head = read_at(at, 282)
         if head[:4] != b"OggS":
-            return f"byte {at} should begin a page, and does not"
+            return at, f"byte {at} should begin a page, and does not"
         body = 27 + head[26]
         length = body + sum(head[27:body])
         if at + length > size:
-            return _past("its last page", at + length, size)
+            return at, _past("its last page", at + length, size)
         page = read_at(at, length)
         if crc32_msb_first(page[:22] + bytes(4) + page[26:]) != page[25:21:-1]:
-            return f"the page at byte {at} does not fit its checksum"
+            return at, f"the page at byte {at} does not fit its checksum"
         at += length
-    return ""
+    return None
 
 
 def _mpegts(read_at: ReadAt, size: int) -> str:
@@ -222,8 +244,7 @@ def overwritten(read_at: ReadAt, begin: int, end: int, of: int | None = None) ->
     if not length:
         return None
     begin -= begin % length
-    partial = end % length
-    end -= partial
+    end -= end % length
     head = read_at(of - of % length + offset, 4) if of is not None else b""
     stream = int.from_bytes(head[1:3], "big") & 0x1FFF if len(head) == 4 else None
     count = None
@@ -239,7 +260,7 @@ def overwritten(read_at: ReadAt, begin: int, end: int, of: int | None = None) ->
                 return at + gap * length
         if len(bad):
             return at + last * length
-    return end if partial else None  # packets end where others begin, but for the last of a file that was cut
+    return None
 
 
 def _gap(packets: np.ndarray[Any, Any], stream: int, count: int | None) -> tuple[int | None, int | None]:
@@ -257,6 +278,7 @@ def _gap(packets: np.ndarray[Any, Any], stream: int, count: int | None) -> tuple
     return (int(found[0]) if len(found) else None), int(counts[-1])
 
 
+_WALKS: dict[str, Callable[[ReadAt, int], tuple[int, str] | None]] = {"matroska": _elements, "ogg": _pages}
 _LOOKS: dict[str, Callable[[ReadAt, int], str]] = {
     "mp4": _mp4,
     "matroska": _matroska,

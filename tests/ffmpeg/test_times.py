@@ -171,7 +171,7 @@ def test_a_rate_is_written_exactly(fps: float, exact: Fraction, extension: str, 
             assert list(reader.timestamps) == pytest.approx([float(n / exact) for n in range(24)], abs=1e-9)
 
 
-@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv", "webm", "avi", "ts", "mpg", "ogv", "flv", "wmv", "nut"])
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv", "webm", "avi", "ts", "mpg", "flv", "wmv", "nut"])
 def test_frames_that_are_all_alike_are_all_kept(extension: str, tmp_path: Path) -> None:
     target = tmp_path / f"still.{extension}"
     bridge.mimwrite(target, 30 * [np.full((96, 128, 3), 90, np.uint8)], fps=25)
