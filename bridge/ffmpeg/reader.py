@@ -275,7 +275,8 @@ class FilmReader(Reader):
 
     def _doubtful(self, decoder: Decoder, place: int) -> bool:
         """Tell whether a frame may be damaged, or not be what the film has there."""
-        return self._complains(decoder, place) or self._overwritten(place)
+        known = self._strict and self._bad is not None and bool(self._bad[place])
+        return known or self._complains(decoder, place) or self._overwritten(place)
 
     def _complains(self, decoder: Decoder, place: int) -> bool:
         """Tell whether the decoder has met an error that concerns this frame."""
