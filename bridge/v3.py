@@ -120,7 +120,7 @@ class Opened:
 
     def __exit__(self, *exception: object) -> None:
         """Close; after an exception nothing is written."""
-        self._stack.__exit__(*exception)  # type: ignore[arg-type]
+        self._stack.__exit__(*exception)  # type: ignore[arg-type] # whatever `with` gives
 
     def close(self) -> None:
         """Close. Has no effect if it is closed already."""

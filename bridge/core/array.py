@@ -57,7 +57,7 @@ class Array(np.ndarray[Any, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the metadata."""
-        make, arguments, state = super().__reduce__()  # type: ignore[str-unpack]
+        make, arguments, state = super().__reduce__()  # type: ignore[str-unpack] # ndarray's is a tuple
         return make, arguments, (state, self.meta)
 
     def __setstate__(self, state: Any) -> None:

@@ -52,6 +52,7 @@ SHIFT = 1 << 44  # ticks added to times: NUT has none below zero, and ffmpeg wou
 FILM = "V:0"  # the first video stream that is no cover picture
 _ONE_THREAD = ("ogg",)  # ffmpeg 9's threads of Theora now and then give a frame that is not finished
 _FPS_MODE_SINCE = (5, 1)  # -vsync before; gone in 9
+_PACKET_PLACE_SINCE = (5, 1)  # the filter `setts` has the option `duration`
 _DEMUX_TIME_BASE_SINCE = (6, 1)  # -1 before; gone in 9
 
 
@@ -114,6 +115,8 @@ class Seek:
         Which frames to give, in the language of FFmpeg's filter `select`; empty for all.
     strict : bool
         Frames in which the decoder finds an error do not come out.
+    until_error : bool
+        Nor does what follows the first error.
     threads : int or None
         For decoding; None lets ffmpeg choose.
     shifted : bool
@@ -125,6 +128,7 @@ class Seek:
     position: int | None = None
     select: str = ""
     strict: bool = False
+    until_error: bool = False
     threads: int | None = None
     shifted: bool = False
 
@@ -132,6 +136,8 @@ class Seek:
         """Give the options of the input."""
         # Threads that decode slices do not hear of each other's errors.
         options: dict[str, Any] = {"err_detect": "explode", "threads": 1} if self.strict else {}
+        if self.until_error:
+            options["xerror"] = None
         options |= {} if self.threads is None else {"threads": self.threads}
         if self.time is None:
             return options
@@ -230,16 +236,20 @@ def decode(
     return _with_own(_render(made), wish)
 
 
+# ffmpeg 9 with several threads leaves out a piece of FLAC, and mixes up times, where an edit list begins inside it.
+_ONE_BY_ONE = {"threads": 1}
+
+
 def decode_sound(demuxer: str | None, stream: int, rate: int, channels: int) -> tuple[str, ...]:
     """Decode one audio stream to 32-bit floats on standard output."""
-    source = ffmpeg.input(INPUT, **_reads(demuxer))
+    source = ffmpeg.input(INPUT, **_ONE_BY_ONE, **_reads(demuxer))
     made = ffmpeg.output(source[f"a:{stream}"], "pipe:1", format="f32le", acodec="pcm_f32le", ar=rate, ac=channels)
     return _render(made)
 
 
 def first_sound(demuxer: str | None, stream: int) -> tuple[str, ...]:
     """List the first decoded piece of an audio stream, by its time on the file's own clock."""
-    source = ffmpeg.input(INPUT, copyts=None, **_reads(demuxer))
+    source = ffmpeg.input(INPUT, copyts=None, **_ONE_BY_ONE, **_reads(demuxer))
     made = ffmpeg.output(source[f"a:{stream}"], "pipe:1", format="framecrc", acodec="pcm_f32le", **{"frames:a": 1})
     return _render(made)
 
@@ -284,7 +294,9 @@ class Sound:
     @property
     def options(self) -> dict[str, Any]:
         """Options of the output."""
-        return {"c:a": self.codec, "strict": "-2"}  # FLAC and Opus in MP4 count as experimental before 5.x
+        # FLAC and Opus in MP4 count as experimental before 5.x; so do the 32 bits that FLAC would then have.
+        deep = {"sample_fmt:a": "s32", "bits_per_raw_sample:a": 24} if self.codec == "flac" else {}
+        return {"c:a": self.codec, "strict": "-2", **deep}
 
 
 def encode(
@@ -382,7 +394,9 @@ def probe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
 
 def list_packets(demuxer: str | None, stream: str = FILM, name: str = INPUT) -> tuple[str, ...]:
     """List the packets of a stream without decoding them (ffprobe), one line each; the stream's facts at the end."""
-    return _listing(demuxer, stream, "packet=pts,dts,duration,pos,flags:stream=codec_name,field_order,time_base", name)
+    return _listing(
+        demuxer, stream, "packet=pts,dts,duration,pos,flags:stream=codec_name,width,height,field_order,time_base", name
+    )
 
 
 def list_frames(demuxer: str | None, stream: str = FILM, name: str = INPUT) -> tuple[str, ...]:
@@ -398,10 +412,18 @@ def _listing(demuxer: str | None, stream: str, shown: str, name: str) -> tuple[s
     return (*quiet, *threads, *forced, "-select_streams", stream, "-show_entries", shown, "-of", "compact", name)
 
 
-def copy_listing(demuxer: str | None, stream: str = FILM, name: str = INPUT) -> tuple[str, ...]:
-    """List the packets of a stream by ffmpeg alone, one line each, without decoding them."""
-    source = ffmpeg.input(name, copyts=None, **_reads(demuxer))
-    return _render(ffmpeg.output(source[stream], "pipe:1", format="framecrc", c="copy", copyinkf=None))
+def copy_listing(release: Release, demuxer: str | None, stream: str = FILM, name: str = INPUT) -> tuple[str, ...]:
+    """List the packets of a stream by ffmpeg alone, one line each, without decoding them.
+
+    Where it can, it lists each packet once more as of stream 1, with its place in the file for its duration.
+    """
+    source = ffmpeg.input(name, copyts=None, **_reads(demuxer))[stream]
+    placed = release >= _PACKET_PLACE_SINCE
+    options = {"bsf:v:1": "setts=duration=POS"} if placed else {}
+    made = ffmpeg.output(
+        *(2 if placed else 1) * [source], "pipe:1", format="framecrc", c="copy", copyinkf=None, **options
+    )
+    return _render(made)
 
 
 def describe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from bridge.media.framing import FrameHead
     from bridge.media.index import FrameIndex
 
-__all__ = ["fetch", "stretches"]
+__all__ = ["fetch", "pieces", "stretches"]
 
-_GAP = 12  # frames that are decoded in vain rather than start another child
 _MOST = 400  # frames of one child: the filter that picks them looks at each one's time
 _WORKERS = 4
 
@@ -29,12 +28,37 @@ _WORKERS = 4
 def stretches(index: FrameIndex, positions: Sequence[int]) -> list[list[int]]:
     """Group positions, which rise, by what is decoded in one go."""
     found: list[list[int]] = []
+    vain = index.worth_a_start
     for position in positions:
-        if found and len(found[-1]) < _MOST and index.start(position) <= found[-1][-1] + _GAP:
+        if found and len(found[-1]) < _MOST and index.start(position) <= found[-1][-1] + vain:
             found[-1].append(position)
         else:
             found.append([position])
     return found
+
+
+def pieces(index: FrameIndex, positions: Sequence[int], workers: int) -> list[list[int]]:
+    """Divide positions, which rise, so that some decoders have equal work; the longest comes first.
+
+    A piece begins at a place where decoding may start, behind the piece before it: dividing makes no more to decode.
+    """
+    found = []
+    groups = stretches(index, positions)
+    share = max(2 * index.worth_a_start, sum(_work(index, group) for group in groups) // (4 * workers))
+    for group in groups:
+        piece = [group[0]]
+        for position in group[1:]:
+            if index.start(position) > piece[-1] and _work(index, piece) >= share:
+                found.append(piece)
+                piece = []
+            piece.append(position)
+        found.append(piece)
+    return sorted(found, key=lambda piece: _work(index, piece), reverse=True)
+
+
+def _work(index: FrameIndex, group: Sequence[int]) -> int:
+    """Count the frames that are decoded for some positions."""
+    return group[-1] - index.start(group[0]) + 1
 
 
 def fetch(
@@ -59,9 +83,10 @@ def fetch(
         ``(n, height, width, channels)``, in the order of `wanted`.
     """
     memory = _Memory(order, wanted)
-    groups = stretches(index, sorted(set(wanted)))
-    workers = min(len(groups), os.cpu_count() or 1, _WORKERS)
-    threads = None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+    cores = os.cpu_count() or 1
+    groups = pieces(index, sorted(set(wanted)), min(cores, _WORKERS))
+    workers = min(len(groups), cores, _WORKERS)
+    threads = None if workers == 1 else max(1, cores // workers)
     crew = _Crew(order, index, memory, threads)
     with ThreadPoolExecutor(workers, thread_name_prefix="framebridge-batch") as pool:
         try:

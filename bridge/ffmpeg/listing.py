@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
+import math
 import re
-import tempfile
+from collections import deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,23 +17,21 @@ from bridge.ffmpeg import argv
 from bridge.ffmpeg.probe import media_info
 from bridge.media.index import (
     DisplayOrder,
-    Entry,
     FrameIndex,
     Packet,
     doubtful_beginning,
     entries_of,
-    frame_meta,
 )
 from bridge.media.pixels import pixel_format
 from bridge.process.child import Child, words
-from bridge.process.tools import cache_folder, toolbox
+from bridge.process.tools import toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bridge.core.request import Request
 
-__all__ = ["Film", "Guide", "Listing", "build", "count", "faultless", "identity", "load", "save", "sizes"]
+__all__ = ["Film", "Listing", "build", "count", "faultless", "sizes"]
 
 _CHUNK = 1 << 16
 _GRAY, _TINY = pixel_format("gray"), argv.Wish(size=(16, 16))
@@ -58,6 +54,7 @@ class _Facts:
     time_base: Fraction | None = None
     codec: str = ""
     interlaced: bool = False
+    pixels: int = 0
 
 
 class Listing:
@@ -73,10 +70,11 @@ class Listing:
         self.film = film
         self.facts = _Facts()
         self._order = DisplayOrder()
+        self._copied: deque[Packet] = deque()  # those of which the place has not come yet
         ffprobe = toolbox().get("ffprobe")
         if ffprobe is None:
             self._parse = self._of_framecrc
-            argument = argv.copy_listing(film.demuxer, film.stream)
+            argument = argv.copy_listing(toolbox().find("ffmpeg").release, film.demuxer, film.stream)
         else:
             self._parse = self._of_ffprobe
             argument = argv.list_packets(film.demuxer, film.stream)
@@ -124,6 +122,9 @@ class Listing:
             if packet is not None:
                 self._order.add(packet)
         if lines is None:
+            for packet in self._copied:
+                self._order.add(packet)
+            self._copied.clear()
             self._order.end()
         return lines is not None
 
@@ -136,17 +137,24 @@ class Listing:
             self.facts.codec = said.get(b"codec_name", b"").decode()
             self.facts.time_base = _ratio(said.get(b"time_base", b""))
             self.facts.interlaced = said.get(b"field_order", b"") in (b"tt", b"bb", b"tb", b"bt")
+            self.facts.pixels = (_int(said.get(b"width", b"")) or 0) * (_int(said.get(b"height", b"")) or 0)
         return None
 
     def _of_framecrc(self, line: bytes) -> Packet | None:
-        if line.startswith(b"#"):
-            name, _, value = line[1:].partition(b": ")
-            if name == b"tb 0":
-                self.facts.time_base = _ratio(value)
-            elif name == b"codec_id 0":
-                self.facts.codec = value.decode()
-            return None
-        return _copied(line)
+        if not line.startswith(b"#"):
+            packet = _copied(line)
+            if packet is None or not line.startswith(b"1,"):
+                self._copied.extend([packet] if packet else [])
+                return None
+            return self._copied.popleft()._replace(position=packet.duration) if self._copied else None
+        name, _, value = line[1:].partition(b": ")
+        if name == b"tb 0":
+            self.facts.time_base = _ratio(value)
+        elif name == b"codec_id 0":
+            self.facts.codec = value.decode()
+        elif name == b"dimensions 0":
+            self.facts.pixels = math.prod(_int(side) or 0 for side in value.split(b"x"))
+        return None
 
 
 _NO_TIMES = ("avi", "mpeg", "h264", "hevc", "mpegvideo")
@@ -259,7 +267,7 @@ def build(listing: Listing) -> FrameIndex:
     elif cut or (facts.codec, film.demuxer) in _SQUEEZED:
         whole, index = index, _beheaded(film, index)
         cut = cut or len(index) < len(whole)
-    return replace(index, troubled=listing.troubled, cut=cut)
+    return replace(index, troubled=listing.troubled, cut=cut, pixels=facts.pixels)
 
 
 # Where such a stream was cut, FFmpeg moves frames that were before the key frame to just behind it.
@@ -327,9 +335,12 @@ def _frames_of_ffmpeg(
     return rows, base
 
 
-def faultless(film: Film) -> set[int | None]:
-    """Give the times of the frames that come out of a decoder that leaves out those in which it finds an error."""
-    return {row.pts for row in _frames_of_ffmpeg(film, seek=argv.Seek(strict=True))[0]}
+def faultless(film: Film, *, until_error: bool = False) -> set[int | None]:
+    """Give the times of the frames that come out of a decoder that leaves out those in which it finds an error.
+
+    Some decoders leave out none; `until_error` has ffmpeg stop at the first.
+    """
+    return {row.pts for row in _frames_of_ffmpeg(film, seek=argv.Seek(strict=True, until_error=until_error))[0]}
 
 
 def sizes(film: Film) -> list[tuple[int, int]]:
@@ -342,169 +353,3 @@ def sizes(film: Film) -> list[tuple[int, int]]:
     coded = [(_int(row.get(b"width", b"")) or 0, _int(row.get(b"height", b"")) or 0) for row in rows]
     video = media_info(film.request, film.demuxer).video
     return [size[::-1] for size in coded] if video is not None and video.rotation % 180 else coded
-
-
-class Guide:
-    """What is known of the frames of a film: all by its index, or as much as a listing has told so far.
-
-    Reading from the beginning needs only the latter, so the first frame of a long film does not wait for the last.
-
-    Parameters
-    ----------
-    film : Film
-        Which film.
-    """
-
-    def __init__(self, film: Film) -> None:
-        self._film = film
-        self._index: FrameIndex | None = None
-        self._listing: Listing | None = None
-        self._looked = False
-        self._key: str | None = None
-
-    def whole(self) -> FrameIndex:
-        """Give the index of the whole film: of an earlier run, or made now."""
-        self._look()
-        if self._index is None:
-            listing = self._listing or Listing(self._film)
-            try:
-                self._index = build(listing)
-            finally:
-                self.close()
-            save(self._film, self._index, self._key)
-        return self._index
-
-    def start(self) -> None:
-        """Begin to list, if nothing is known yet, beside what else is done."""
-        if self._look() is None:
-            self._list()
-
-    def small(self) -> bool:
-        """Tell whether the times, as far as they are known, are far from the largest there are."""
-        index = self._look()
-        return index is None or index.small
-
-    def confirms(self, position: int, time: int | None) -> bool:
-        """Tell whether the listing has that frame at that time; the index is not asked, nor made."""
-        if self._look() is not None:
-            return False
-        listing = self._list()
-        packet = listing.shown(position)
-        return packet.pts == time if packet else position == 0 and not listing.reliable
-
-    def meta(self, position: int, time: int | None, clock: Fraction | None) -> dict[str, Any]:
-        """Describe a frame; `time` and `clock` are what came with it, for where nothing else is known yet."""
-        if self._look() is not None or clock is None:
-            return self.whole().meta(position)
-        listing = self._list()
-        packet, later = listing.shown(position), listing.shown(position + 1)
-        packet = packet or listing.first() or Packet(time)
-        ticks = later.pts - time if later and later.pts is not None and time is not None else packet.duration
-        return frame_meta(position, time, ticks, clock, key=packet.key)
-
-    def extent(self, position: int) -> tuple[int, int]:
-        """Give the bytes of the file that a frame is decoded from, from its nearest entry to its own end."""
-        size = self._film.request.size
-        if self._look() is None:
-            packet = self._list().shown(position)
-            return 0, packet.end or size if packet else size
-        index = self.whole()
-        entry, end = next(index.starts(position)), int(index.ends[position])
-        return (entry.position or 0 if entry else 0), size if end < 0 else end
-
-    @property
-    def somewhere(self) -> int | None:
-        """Where some packet of the film is in the file; None if it is not known."""
-        if self._look() is None:
-            packet = self._list().first()
-            return packet.position if packet else None
-        return next((entry.position for entry in self.whole().entries), None)
-
-    def forget(self, entries: Sequence[Entry]) -> None:
-        """Remember which places were no clean entries."""
-        if entries:
-            index = self.whole()
-            for entry in entries:
-                index = index.without(entry)
-            self._index = index
-            save(self._film, index, self._key)
-
-    def close(self) -> None:
-        """Stop listing."""
-        if self._listing is not None:
-            self._listing.close()
-            self._listing = None
-
-    def _look(self) -> FrameIndex | None:
-        """Give the index if it is known, here or from an earlier run."""
-        if not self._looked:
-            self._looked = True
-            self._key = identity(self._film)
-            self._index = load(self._key)
-        return self._index
-
-    def _list(self) -> Listing:
-        if self._listing is None:
-            self._listing = Listing(self._film)
-        return self._listing
-
-
-# Between runs
-
-_ENDS = 1 << 16
-_MOST = 1000  # files that are kept
-
-
-def identity(film: Film) -> str | None:
-    """Name the content of a file: its place, size and time, and what its ends hold; None for what has no place."""
-    request = film.request
-    if request.path is None:
-        return None
-    with request.input() as descriptor:
-        facts = os.fstat(descriptor)
-    ends = hashlib.blake2b(request.read_at(0, _ENDS), digest_size=16)
-    ends.update(request.read_at(max(0, facts.st_size - _ENDS), _ENDS))
-    program = toolbox().get("ffprobe") or toolbox().find("ffmpeg")
-    of_file = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, ends.hexdigest())
-    return "|".join(map(str, (*of_file, film.demuxer, film.stream, program)))
-
-
-def _place(key: str) -> Path:
-    return cache_folder() / "index" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-
-
-def load(key: str | None) -> FrameIndex | None:
-    """Give the index that an earlier run has left of a file; None if there is none that can be believed."""
-    if key is None:
-        return None
-    place = _place(key)
-    try:
-        return FrameIndex.from_bytes(place.read_bytes(), key) if place.is_file() else None
-    except OSError:
-        return None
-
-
-def save(film: Film, index: FrameIndex, key: str | None) -> None:
-    """Keep the index for later runs, unless the file has changed meanwhile; that this fails is no error."""
-    if key is None or identity(film) != key:
-        return
-    place = _place(key)
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".index-", dir=place.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(index.to_bytes(key))
-            Path(name).replace(place)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _forget_the_oldest(place.parent)
-
-
-def _forget_the_oldest(folder: Path) -> None:
-    files = list(folder.iterdir())
-    if len(files) > _MOST:
-        files.sort(key=lambda file: file.stat().st_mtime)
-        for file in files[: len(files) - _MOST // 2]:
-            file.unlink(missing_ok=True)

@@ -239,7 +239,7 @@ def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> V
     width, _, height = said.partition("x")
     pixels = _PIXELS.match(rest)
     aspect = re.search(r"SAR (\d+:\d+)", rest)
-    frame_rate = re.search(r", ([\d.]+k?) fps", rest)
+    frame_rate = re.search(r", ([\d.]+k?) fps", rest) or re.search(r", ([\d.]+k?) tbr", rest)
     return VideoStream(
         index=index,
         codec=codec,
@@ -254,11 +254,18 @@ def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> V
 
 
 def _exact_rate(printed: str, facts: dict[tuple[str, int], str], index: int) -> Fraction:
-    """Give the rate that the banner rounds to two decimals, from how long the first frame lasts."""
+    """Give the rate that the banner rounds to two decimals, from how long the first frame lasts.
+
+    MPEG's clock has its own ticks, whatever the rate: a usual rate within one of these is that rate.
+    """
     rounded = float(printed.replace("k", "e3"))
+    usual = argv.rate(rounded)
     time_base, ticks = _ratio(facts.get(("tb", index))), _int(facts.get(("duration", index)))
-    exact = 1 / (ticks * time_base) if ticks and time_base else None
-    return exact if exact and abs(exact - rounded) < 0.006 else argv.rate(rounded)
+    if not ticks or not time_base or (time_base == _MPEG_TICK and abs(ticks - 1 / (usual * time_base)) < 1):
+        return usual
+    exact = 1 / (ticks * time_base)
+    return exact if abs(exact - rounded) < 0.006 else usual
 
 
+_MPEG_TICK = Fraction(1, 90_000)
 _CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "5.1(side)": 6, "7.1": 8}

@@ -22,10 +22,11 @@ from bridge.errors import (
 from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.batch import fetch
 from bridge.ffmpeg.containers import DEMUXERS
+from bridge.ffmpeg.damage import DamageJudge
 from bridge.ffmpeg.decoder import Decoder, Order, since
-from bridge.ffmpeg.listing import Film, Guide, faultless
+from bridge.ffmpeg.guide import Guide
+from bridge.ffmpeg.listing import Film
 from bridge.ffmpeg.sound import read_sound
-from bridge.media.complete import ends_early, first_fault, overwritten
 from bridge.media.pixels import pixel_format
 from bridge.process.child import words
 from bridge.process.tools import Tool, toolbox
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from bridge.media.info import MediaInfo, VideoStream
 
 __all__ = ["FilmReader"]
-
-_WALKED = 1 << 30  # bytes of the largest file that is looked through before its frames are believed
-_NEAR = 48  # frames that are read and dropped rather than start a new decoder, which takes about as long
 
 
 class FilmReader(Reader):
@@ -106,9 +104,6 @@ class FilmReader(Reader):
         self._probed: MediaInfo | None = None
         self._loop = loop
         self._skipped = False  # frames that were listed and did not come
-        self._bad: np.ndarray[Any, Any] | None = None  # which frames are damaged, once there is a reason to ask
-        self._fault: int | None = None  # the byte from which on it is damaged
-        self._intact = (0, 0)  # bytes of the file that were looked at
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
         self._pixels = pixel_format(pixelformat or self._pixels_of(dtype))
@@ -134,6 +129,7 @@ class FilmReader(Reader):
     def _look_at(self, order: Order) -> None:
         self._order = order
         self._guide = Guide(order.film)
+        self._damaged = DamageJudge(order.film, self._guide, strict=self._strict)
 
     def _pixels_of(self, dtype: Any) -> str:
         """Give the pixel format of a dtype, or the usual one."""
@@ -179,7 +175,7 @@ class FilmReader(Reader):
             if not self._has_pictures():
                 return None
             self._check_pixels()
-            if early := self._ends_early():
+            if early := self._damaged.end():
                 error.message += f" ({early})"
             raise
         except BaseException:
@@ -202,7 +198,7 @@ class FilmReader(Reader):
     @staticmethod
     def _near(position: int, index: int, film: FrameIndex) -> bool:
         """Tell whether reading on costs less than a new decoder."""
-        return position <= index and (index - position <= _NEAR or film.start(index) <= position)
+        return position <= index and (index - position <= film.worth_a_start or film.start(index) <= position)
 
     def _read_on(self, decoder: Decoder, index: int) -> Found | None:
         """Read from a running decoder until frame `index` comes, or damage, or the end."""
@@ -219,7 +215,7 @@ class FilmReader(Reader):
                 continue
             self._skipped = self._skipped or place > expected
             decoder.position = place + 1
-            if self._doubtful(decoder, place):
+            if self._damaged.at(decoder, place):
                 return self._jump(max(place, index))
             if place >= index:
                 return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), decoder.clock_of(head))
@@ -269,58 +265,9 @@ class FilmReader(Reader):
         except (TruncatedMedia, CorruptMedia):
             return None
         decoder.position = place + 1
-        if self._doubtful(decoder, place):
+        if self._damaged.at(decoder, place):
             return None
         return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), decoder.clock_of(head))
-
-    def _doubtful(self, decoder: Decoder, place: int) -> bool:
-        """Tell whether a frame may be damaged, or not be what the film has there."""
-        known = self._strict and self._bad is not None and bool(self._bad[place])
-        return known or self._complains(decoder, place) or self._overwritten(place)
-
-    def _complains(self, decoder: Decoder, place: int) -> bool:
-        """Tell whether the decoder has met an error that concerns this frame."""
-        if not decoder.complains():
-            return False
-        if decoder.sought:
-            return True
-        if place <= self._guide.whole().pardoned:
-            decoder.pardon()
-            return False
-        return self._strict and self._spoilt(place)
-
-    def _spoilt(self, place: int) -> bool:
-        """Tell whether a frame is damaged, once the decoder has met errors somewhere."""
-        film = self._guide.whole()
-        if self._bad is None:
-            self._bad = film.spoilt(faultless(self._order.film))
-            # Where the listing met an error, it need not be the decoder that complains. Else it must have left out
-            # what it complains of; not all decoders can.
-            if not self._bad.any() and not film.troubled:
-                self._bad[place:] = True
-        return bool(self._bad[place])
-
-    def _overwritten(self, place: int) -> bool:
-        """Tell whether the file is damaged where a frame is decoded from: FFmpeg may read on and say nothing."""
-        if not self._strict or not place:
-            return False
-        if self.request.kind in ("matroska", "ogg") and self.request.size <= _WALKED:
-            if self._fault is None:
-                fault = first_fault(self.request.kind, self.request.read_at, self.request.size)
-                self._fault = self.request.size if fault is None else fault
-            return self._fault < self.request.size and self._guide.extent(place)[1] > self._fault
-        return self.request.kind == "mpegts" and self._gap(*self._guide.extent(place))
-
-    def _gap(self, begin: int, end: int) -> bool:
-        """Tell whether something is missing of a transport stream between two bytes."""
-        low, high = self._intact
-        known = low <= begin <= high
-        if overwritten(self.request.read_at, high if known else begin, end, self._guide.somewhere) is not None:
-            return True
-        if end == self.request.size and self._ends_early():  # the last frame of a file that was cut
-            return True
-        self._intact = (low, max(high, end)) if known else (begin, end)
-        return False
 
     # The end
 
@@ -337,7 +284,7 @@ class FilmReader(Reader):
             self._damage(decoder.failure())
         elif decoder.position < len(film):
             self._lost(decoder)
-        elif early := self._ends_early():
+        elif early := self._damaged.end():
             reason = f"{self.request.name} is not whole: {early}; all {decoder.position} frames in it were read"
             self._damage(TruncatedMedia(reason, got=decoder.position))
         elif self._skipped or decoder.complains():
@@ -345,9 +292,6 @@ class FilmReader(Reader):
             message = f"{self.request.name} was decoded with errors: {said}"
             self._damage(TruncatedMedia(message, got=decoder.position))
         return None
-
-    def _ends_early(self) -> str:
-        return ends_early(self.request.kind or "", self.request.read_at, self.request.size)
 
     def _lost(self, decoder: Decoder | None, index: int | None = None) -> None:
         """Say that a frame of the file cannot be decoded."""
@@ -471,6 +415,8 @@ class FilmReader(Reader):
         if self._free or self._guide.whole().ordinal:
             return super()._batch(indexes)
         film = self._guide.whole()
+        if any(self._damaged.known(index) for index in set(indexes)):
+            return super()._batch(indexes)
         frames = fetch(self._order, film, indexes, lambda index: self._exactly(index)[0])
         return frames, [film.meta(index) for index in indexes]
 

@@ -45,6 +45,8 @@ _CRASH_SAFE: dict[str, dict[str, Any]] = {
     "mpegts": {},
 }
 
+_TELL_DURATIONS = ("mp4", "mov", "matroska", "webm", "gif")
+
 
 class FilmWriter(Writer):
     """Writes a film through one ffmpeg child; it appears when it is closed, complete, or not at all.
@@ -122,7 +124,7 @@ class FilmWriter(Writer):
         self._sink: FrameSink | None = None
         self._fps = argv.rate(fps)
         self._tool = toolbox().find("ffmpeg")
-        self._container = self._format.container  # type: ignore[attr-defined]
+        self._container = self._format.container  # type: ignore[attr-defined] # a FilmFormat has it
         self._video = self._video_options(codec, quality, bitrate, pixelformat)
         self._audio, self._sound_start = self._heard(audio, audio_path)
         self._audio_codec = self._choose_audio(audio_codec)
@@ -243,13 +245,7 @@ class FilmWriter(Writer):
             begin = NutStream(pixels.name, *size, self._times.time_base).begin()
             if self._container.muxer in ("mp4", "mov"):
                 video["video_track_timescale"] = self._times.time_base.denominator
-            if self._container.muxer in (
-                "mp4",
-                "mov",
-                "matroska",
-                "webm",
-                "gif",
-            ):
+            if self._container.muxer in _TELL_DURATIONS:
                 # The last one has no successor to tell its duration.
                 last = f"if(eq(N\\,{len(self._times) - 1})\\,{self._times.last}\\,DURATION)"
                 video["bsf:v"] = f"setts=pts=PTS:dts=DTS:duration={last}"

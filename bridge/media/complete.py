@@ -5,6 +5,7 @@ Programs often read what is left of a file and end with success, so the structur
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,10 @@ def ends_early(kind: str, read_at: ReadAt, size: int) -> str:
 
 
 def first_fault(kind: str, read_at: ReadAt, size: int) -> int | None:
-    """Give the byte from which on a Matroska or Ogg file is not what it should be; None for whole and other files."""
+    """Give the byte from which on a file is not what its structure should be; None for whole and other files.
+
+    Known are Matroska, Ogg, FLV and AVI, in which programs look for the next thing that they can read.
+    """
     walk = _WALKS.get(kind)
     try:
         found = walk(read_at, size) if walk else None
@@ -141,6 +145,65 @@ def _riff(read_at: ReadAt, size: int) -> str:
             return _past("its RIFF chunk", at + 8 + length, size)
         at += 8 + length + length % 2
     return ""
+
+
+def _avi(read_at: ReadAt, size: int) -> str:
+    found = _chunks(read_at, size)
+    return _riff(read_at, size) or (found[1] if found else "")
+
+
+def _chunks(read_at: ReadAt, size: int) -> tuple[int, str] | None:
+    """Walk the chunks of the lists ``movi`` and ``rec``, each of a stream. Give where they end, and why."""
+    at, streams, end = 0, False, size
+    for _ in range(_STEPS):
+        if streams and at >= end:
+            streams = False  # what follows the film's data
+        if at + 8 > size:
+            return None
+        name, length = struct.unpack("<4sI", read_at(at, 8))
+        if name in (b"RIFF", b"LIST"):
+            inner = read_at(at + 8, 4)
+            if inner == b"movi":
+                streams, end = True, at + 8 + length if 0 < length < size - at else size
+            at += 12 if inner in (b"AVI ", b"AVIX", b"movi", b"rec ") else 8 + length + length % 2
+            continue
+        if streams and not _CHUNK.fullmatch(name):
+            return at, f"byte {at} should begin a chunk, and does not"
+        at += 8 + length + length % 2
+    return None
+
+
+_CHUNK = re.compile(rb"\d\d[a-z]{2}|[0-9A-F]{2}(?:dc|db|wb|tx|pc)|ix\d\d|JUNK|idx1")
+
+
+def _flv(read_at: ReadAt, size: int) -> str:
+    found = _tags(read_at, size)
+    return found[1] if found else ""
+
+
+def _tags(read_at: ReadAt, size: int) -> tuple[int, str] | None:
+    """Adobe FLV 10.1: tags, each followed by its size. Give where they end, and why."""
+    at = int.from_bytes(read_at(5, 4), "big") + 4
+    for _ in range(_STEPS):
+        if at >= size:
+            return None
+        head = read_at(at, 4)
+        length = 11 + int.from_bytes(head[1:], "big")
+        if head[0] & 0xDF not in _FLV_TAGS:
+            return at, f"byte {at} should begin a tag, and does not"
+        if at + length + 4 > size:
+            return at, _past("its last tag", at + length + 4, size)
+        if int.from_bytes(read_at(at + length, 4), "big") not in (
+            length,
+            length - 11,
+            0,
+        ):  # not all writers count alike
+            return at, f"the tag at byte {at} does not fit its size"
+        at += length + 4
+    return None
+
+
+_FLV_TAGS = (8, 9, 18)  # sound, picture, script
 
 
 def _png(read_at: ReadAt, size: int) -> str:
@@ -278,11 +341,17 @@ def _gap(packets: np.ndarray[Any, Any], stream: int, count: int | None) -> tuple
     return (int(found[0]) if len(found) else None), int(counts[-1])
 
 
-_WALKS: dict[str, Callable[[ReadAt, int], tuple[int, str] | None]] = {"matroska": _elements, "ogg": _pages}
+_WALKS: dict[str, Callable[[ReadAt, int], tuple[int, str] | None]] = {
+    "matroska": _elements,
+    "ogg": _pages,
+    "avi": _chunks,
+    "flv": _tags,
+}
 _LOOKS: dict[str, Callable[[ReadAt, int], str]] = {
     "mp4": _mp4,
     "matroska": _matroska,
-    "avi": _riff,
+    "avi": _avi,
+    "flv": _flv,
     "webp": _riff,
     "png": _png,
     "apng": _png,

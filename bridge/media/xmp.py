@@ -165,7 +165,7 @@ class _Walk:
             yield path, node.text or ""
 
     def _array(self, path: str, node: ET.Element) -> Iterator[tuple[str, Value]]:
-        if node.tag == _RDF + "Alt" and len(node) and all(_XML + "lang" in item.keys() for item in node):  # noqa: SIM118
+        if node.tag == _RDF + "Alt" and len(node) and all(_XML + "lang" in item.keys() for item in node):  # noqa: SIM118 - no dict
             yield from self._languages(path, node)
             return
         texts = []

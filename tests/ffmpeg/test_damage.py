@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import subprocess
 import warnings
@@ -177,7 +178,7 @@ def test_damage_is_raised_after_the_good_frames(
 
 
 @pytest.mark.parametrize("share", [0.45, 0.5, 0.55, 0.65])
-@pytest.mark.parametrize("name", ["mp4, index in front", "mkv", "ts", "flv"])
+@pytest.mark.parametrize("name", ["mp4, index in front", "mkv", "ts", "flv", "avi"])
 def test_overwritten_bytes_are_never_bridged(name: str, share: float, lavfi: Any, tmp_path: Path) -> None:
     file_name, options = CONTAINERS[name]
     film = lavfi(file_name, NOISY.replace("d=1.2", "d=1.6"), *options)
@@ -301,6 +302,25 @@ def test_a_damaged_frame_is_never_given_by_position(name: str, films: Films, tmp
         with pytest.raises((TruncatedMedia, CorruptMedia)):
             reader.get_batch([2, first])
         assert same_frame(reader.get_data(2), whole)  # it is still of use
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["ts", "mkv", "flv", "avi"])
+def test_a_batch_never_holds_a_wrong_frame(name: str, seed: int, films: Films, tmp_path: Path) -> None:
+    whole = {round(frame.meta["time"], 3): frame for frame in films.frames(name)}  # an index may list fewer frames
+    data = films.path(name).read_bytes()
+    rng = np.random.default_rng(seed)
+    at = int(len(data) * rng.uniform(0.3, 0.8))
+    damaged = tmp_path / films.path(name).name
+    damaged.write_bytes(data[:at] + rng.bytes(1500) + data[at + 1500 :])
+    came = 0
+    with reader_of(damaged) as reader:
+        for wanted in [[0], *rng.integers(0, len(reader), (4, 3)).tolist()]:
+            with contextlib.suppress(TruncatedMedia, CorruptMedia):
+                for frame in reader.get_batch(wanted):
+                    assert np.array_equal(frame, whole[round(frame.meta["time"], 3)]), (wanted, at)
+                came += 1
+    assert 1 <= came < 5
 
 
 def test_frames_behind_the_damage_are_read_where_a_key_frame_follows(films: Films, tmp_path: Path) -> None:

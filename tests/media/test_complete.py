@@ -63,6 +63,15 @@ def packets(count: int, length: int = 188, *, bad: int | None = None) -> bytes:
     return b"".join(rows)
 
 
+def tag(kind: int, content: bytes) -> bytes:
+    head = bytes([kind]) + len(content).to_bytes(3, "big") + bytes(7)
+    return head + content + (len(head) + len(content)).to_bytes(4, "big")
+
+
+def piece(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
 _CLUSTER = element("1f43b675", element("e7", b"\0") + element("a3", bytes(50)) + element("a3", bytes(20)))
 _OPEN_CLUSTER = element("1f43b675", element("e7", b"\1") + element("a3", bytes(50)), wide=8, unknown=True)
 _EBML = element("1a45dfa3", element("4282", b"matroska"))
@@ -70,8 +79,13 @@ _INFO = element("1549a966", bytes(30)) + element("1654ae6b", bytes(200)) + eleme
 _PNG = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(13))
 _GIF = b"GIF89a" + bytes([2, 0, 1, 0, 0x80, 0, 0]) + bytes(6) + b"!\xf9\x04" + bytes(5) + b",\0\0\0\0\2\0\1\0\0\2"
 _OGG = page(b"\x80theora", b"two") + page(bytes(255), bytes(77), number=1) + page(number=2) + page(b"x", number=3)
+_FLV = b"FLV\x01\x05" + struct.pack(">II", 9, 0) + tag(18, bytes(20)) + tag(9, bytes(33)) + tag(8, bytes(5))
+_MOVIE = b"movi" + piece(b"00dc", bytes(33)) + piece(b"01wb", bytes(8)) + piece(b"00dc", b"")
+_AVI = piece(b"LIST", b"hdrl" + piece(b"avih", bytes(56))) + piece(b"LIST", _MOVIE) + piece(b"idx1", bytes(32))
 
 WHOLE = {
+    "flv": ("flv", _FLV),
+    "avi with chunks": ("avi", riff(b"AVI ", _AVI)),
     "mp4": ("mp4", box(b"ftyp", b"isom") + box(b"free", b"") + box(b"mdat", bytes(99)) + box(b"moov", bytes(30))),
     "large mp4": ("mp4", box(b"ftyp", b"isom") + large_box(b"mdat", bytes(99)) + box(b"moov", bytes(30))),
     "matroska": ("matroska", _EBML + element("18538067", _INFO + _CLUSTER * 3 + element("1c53bb6b", b"cue"), wide=8)),
@@ -115,6 +129,8 @@ def _boundaries(kind: str, content: bytes) -> list[int]:
     """Where a stream without an end may be cut without a trace: between two packets, or two pages."""
     if kind == "ogg":
         return [at for at in range(_first_cut(kind), len(content)) if content[at : at + 4] == b"OggS"]
+    if kind == "flv":
+        return [12, 13, 48, 96]
     if kind == "mpegts":
         return list(range(2 * len(content) // 9, len(content), len(content) // 9))
     return []
@@ -140,6 +156,10 @@ def test_a_cut_inside_an_open_matroska_is_told() -> None:
         ("gif", WHOLE["gif"][1][:-1], "its end mark is missing"),
         ("gif", b"GIF89a", "it ends inside a header"),
         ("ogg", WHOLE["ogg"][1][:-1], "its last page ends at byte"),
+        ("flv", WHOLE["flv"][1][:-1], "its last tag ends at byte"),
+        ("flv", _FLV[:48] + b"X" + _FLV[49:], "byte 48 should begin a tag, and does not"),
+        ("flv", _FLV[:-1] + b"X", "the tag at byte 96 does not fit its size"),
+        ("avi", riff(b"AVI ", _AVI).replace(b"01wb", b"\0\0wb"), "should begin a chunk, and does not"),
         ("mpegts", packets(9)[:-1], "its last packet ends at byte 1692, the file at byte 1691"),
     ],
 )
@@ -153,7 +173,7 @@ def test_what_follows_a_whole_file_does_no_harm(name: str) -> None:
     assert told(kind, content + b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7") == ""
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "flv", "", "no such kind"])
+@pytest.mark.parametrize("kind", ["jpeg", "", "no such kind"])
 def test_other_kinds_do_not_tell(kind: str) -> None:
     assert told(kind, b"whatever") == ""
 
