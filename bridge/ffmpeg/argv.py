@@ -28,6 +28,7 @@ __all__ = [
     "Seek",
     "Sound",
     "Wish",
+    "any_of",
     "copy_listing",
     "decode",
     "decode_sound",
@@ -47,6 +48,7 @@ Release = tuple[int, int]
 
 _QUIET = ("-nostdin", "-hide_banner", "-v", "repeat+error")  # else a count of them comes at the end
 INPUT = "file:/proc/self/fd/0"  # standard input, but seekable
+PIPE = "pipe:0"
 OUTPUT = "file:/proc/self/fd/1"
 SHIFT = 1 << 44  # ticks added to times: NUT has none below zero, and ffmpeg would move them all, we don't know how far
 FILM = "V:0"  # the first video stream that is no cover picture
@@ -159,6 +161,20 @@ _SEEKS_BY_PTS = ("mov",)
 _TAKEN_OFF = Fraction(3, 23)
 
 
+def any_of(runs: Sequence[Sequence[int]]) -> str:
+    """Write, for `select`, that a time is in one of some runs, each from a first tick to a last.
+
+    FFmpeg takes at most 100 terms in a sum, so there are sums of sums.
+    """
+    terms = [f"eq(pts,{first})" if first == last else f"between(pts,{first},{last})" for first, last in runs]
+    while len(terms) > _TERMS:
+        terms = [f"({'+'.join(terms[at : at + _TERMS])})" for at in range(0, len(terms), _TERMS)]
+    return "+".join(terms)
+
+
+_TERMS = 50
+
+
 def _microseconds(time: Fraction) -> str:
     """Write seconds with six digits, rounded up: rounded down they are before the key frame."""
     ticks = -int(-time * 1_000_000 // 1)
@@ -177,6 +193,7 @@ def decode(
     still: bool = False,
     max_pixels: int | None = None,
     seek: Seek = BEGINNING,
+    name: str = INPUT,
 ) -> tuple[str, ...]:
     """Decode one video stream to raw frames in NUT on standard output.
 
@@ -203,6 +220,8 @@ def decode(
         It is a picture: an orientation that it mentions is left to the caller.
     max_pixels : int or None
         Larger frames are not decoded.
+    name : str
+        What to read; `PIPE` is standard input from where it stands, without jumps.
     """
     options = _reads(demuxer)
     if max_pixels is not None:
@@ -212,7 +231,7 @@ def decode(
     if demuxer in _ONE_THREAD:
         options["threads"] = 1
     options |= seek.options(demuxer)
-    source = ffmpeg.input(INPUT, copyts=None, **options)
+    source = ffmpeg.input(name, copyts=None, **options)
     wanted: dict[str, Any] = {"frames:v": frames} if frames is not None else {}
     filters = [f"select='{seek.select}'"] if seek.select else []
     filters += [f"setpts=PTS+{SHIFT}"] if seek.shifted else []
@@ -333,10 +352,10 @@ def encode(
         The user's own options for the input and for the output, put last.
     """
     if fps is None:  # FFmpeg else waits for many frames to guess their rate
-        raw = ffmpeg.input("pipe:0", format="nut", copyts=None, fpsprobesize=0)
+        raw = ffmpeg.input(PIPE, format="nut", copyts=None, fpsprobesize=0)
     else:
         raw = ffmpeg.input(
-            "pipe:0",
+            PIPE,
             format="rawvideo",
             pix_fmt=pixels.name,
             video_size=size,  # ffmpeg-python wants the pair
@@ -380,7 +399,7 @@ def _palette(raw: Any, pixels: PixelFormat) -> Any:
 
 def encode_still(pixels: PixelFormat, size: tuple[int, int], codec: str, options: Mapping[str, Any]) -> tuple[str, ...]:
     """Encode one raw frame from standard input to a picture on standard output."""
-    raw = ffmpeg.input("pipe:0", format="rawvideo", pix_fmt=pixels.name, video_size=size)
+    raw = ffmpeg.input(PIPE, format="rawvideo", pix_fmt=pixels.name, video_size=size)
     made = ffmpeg.output(raw["v:0"], "pipe:1", format="image2pipe", **{"c:v": codec, "frames:v": 1}, **options)
     return _render(made)
 

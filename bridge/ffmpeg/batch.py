@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.errors import CorruptMedia, TruncatedMedia, UnsupportedPixels
+from bridge.ffmpeg.argv import FILM
 from bridge.ffmpeg.decoder import Decoder, Order, only
+from bridge.media.avc import AvcTrack, avc_track
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bridge.media.framing import FrameHead
     from bridge.media.index import FrameIndex
@@ -37,28 +40,24 @@ def stretches(index: FrameIndex, positions: Sequence[int]) -> list[list[int]]:
     return found
 
 
-def pieces(index: FrameIndex, positions: Sequence[int], workers: int) -> list[list[int]]:
-    """Divide positions, which rise, so that some decoders have equal work; the longest comes first.
+def pieces(
+    index: FrameIndex, groups: Sequence[Sequence[int]], workers: int, work: Callable[[Sequence[int]], int]
+) -> list[list[int]]:
+    """Divide groups of positions, which rise, so that some decoders have equal work; the longest comes first.
 
     A piece begins at a place where decoding may start, behind the piece before it: dividing makes no more to decode.
     """
     found = []
-    groups = stretches(index, positions)
-    share = max(2 * index.worth_a_start, sum(_work(index, group) for group in groups) // (4 * workers))
+    share = max(2 * index.worth_a_start, sum(map(work, groups)) // (4 * workers))
     for group in groups:
         piece = [group[0]]
         for position in group[1:]:
-            if index.start(position) > piece[-1] and _work(index, piece) >= share:
+            if index.start(position) > piece[-1] and work(piece) >= share:
                 found.append(piece)
                 piece = []
             piece.append(position)
         found.append(piece)
-    return sorted(found, key=lambda piece: _work(index, piece), reverse=True)
-
-
-def _work(index: FrameIndex, group: Sequence[int]) -> int:
-    """Count the frames that are decoded for some positions."""
-    return group[-1] - index.start(group[0]) + 1
+    return sorted(found, key=work, reverse=True)
 
 
 def fetch(
@@ -84,10 +83,16 @@ def fetch(
     """
     memory = _Memory(order, wanted)
     cores = os.cpu_count() or 1
-    groups = pieces(index, sorted(set(wanted)), min(cores, _WORKERS))
+    positions = sorted(set(wanted))
+    track = _track(order, index)
+    if track is None:
+        apart = stretches(index, positions)
+        groups = pieces(index, apart, min(cores, _WORKERS), lambda group: group[-1] - index.start(group[0]) + 1)
+    else:  # what lies between stretches is not decoded, however far it is
+        groups = pieces(index, [positions], min(cores, _WORKERS), lambda group: len(track.needed(group)))
     workers = min(len(groups), cores, _WORKERS)
     threads = None if workers == 1 else max(1, cores // workers)
-    crew = _Crew(order, index, memory, threads)
+    crew = _Crew(order, index, memory, threads, track)
     with ThreadPoolExecutor(workers, thread_name_prefix="framebridge-batch") as pool:
         try:
             missed = [position for late in pool.map(crew.run, groups) for position in late]
@@ -97,6 +102,14 @@ def fetch(
     for position in missed:
         memory.put(position, one(position))
     return memory.result()
+
+
+def _track(order: Order, index: FrameIndex) -> AvcTrack | None:
+    """Find the packets of a film of which they are known one by one."""
+    request = order.film.request
+    if request.kind != "mp4" or order.film.stream != FILM or not hasattr(os, "memfd_create"):
+        return None
+    return avc_track(request.read_at, request.size, index)
 
 
 class _Memory:
@@ -149,7 +162,10 @@ class _Memory:
 class _Crew:
     """Those who decode side by side."""
 
-    def __init__(self, order: Order, index: FrameIndex, memory: _Memory, threads: int | None) -> None:
+    def __init__(
+        self, order: Order, index: FrameIndex, memory: _Memory, threads: int | None, track: AvcTrack | None
+    ) -> None:
+        self._track = track
         self._order = order
         self._index = index
         self._memory = memory
@@ -161,15 +177,28 @@ class _Crew:
         """Decode one stretch; give what did not come as it should."""
         if self._stopped:
             return positions
-        entry = next(self._index.starts(positions[0]))
-        seek = replace(only(self._index, positions, entry, self._threads), shifted=self._index.small)
-        decoder = Decoder(self._order, seek, position=positions[0], frames=len(positions))
+        with self._packets(positions) as packets:
+            entry = next(self._index.starts(positions[0])) if packets is None else None
+            seek = replace(only(self._index, positions, entry, self._threads), shifted=self._index.small)
+            decoder = Decoder(self._order, seek, position=positions[0], frames=len(positions), packets=packets)
         self._running.add(decoder)
         try:
             return self._read(decoder, positions)
         finally:
             self._running.discard(decoder)
             decoder.close()
+
+    @contextlib.contextmanager
+    def _packets(self, positions: list[int]) -> Iterator[int | None]:
+        """Give what must be decoded as a film of its own, in memory; None where that is not known."""
+        film = self._track.stream(positions) if self._track else None
+        if film is None:
+            yield None
+            return
+        with open(os.memfd_create("framebridge-packets"), "wb") as memory:  # noqa: PTH123 - a descriptor
+            memory.writelines(film)
+            memory.seek(0)
+            yield memory.fileno()
 
     def _read(self, decoder: Decoder, positions: list[int]) -> list[int]:
         for at, position in enumerate(positions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from dataclasses import dataclass
 from fractions import Fraction
@@ -68,6 +69,8 @@ class Decoder:
         Number of the first frame that will come, counted from the beginning of the film.
     frames : int or None
         Stop after that many.
+    packets : int or None
+        Descriptor of a film in NUT that has those packets that are needed, and is decoded in the place of the whole.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Decoder:
         *,
         position: int = 0,
         frames: int | None = None,
+        packets: int | None = None,
     ) -> None:
         self.position = position
         self.sought = seek.time is not None
@@ -86,15 +90,17 @@ class Decoder:
         limits = order.film.request.limits
         arguments = argv.decode(
             order.tool.release,
-            order.film.demuxer,
+            order.film.demuxer if packets is None else "nut",
             order.pixels,
             stream=order.film.stream,
             frames=frames,
             wish=order.wish,
             max_pixels=limits.pixels,
             seek=seek,
+            name=argv.INPUT if packets is None else argv.PIPE,
         )
-        with order.film.request.input() as descriptor:
+        whole = order.film.request.input() if packets is None else contextlib.nullcontext(packets)
+        with whole as descriptor:
             child = Child((order.tool.path, *arguments), subject=order.film.request.name, stdin=descriptor)
         self._source: FrameSource[FrameHead] = FrameSource(
             child, NutFraming(), first=limits.first_frame, stall=limits.stall
@@ -205,8 +211,7 @@ def only(index: FrameIndex, positions: list[int], entry: Entry | None, threads: 
             runs[-1][1] = named[at]
         else:
             runs.append([named[at], named[at]])
-    terms = (f"eq(pts,{a})" if a == b else f"between(pts,{a},{b})" for a, b in runs)
-    return _seek(index, entry, "+".join(terms), threads=threads)
+    return _seek(index, entry, argv.any_of(runs), threads=threads)
 
 
 def _seek(index: FrameIndex, entry: Entry | None, select: str, *, threads: int | None = None) -> argv.Seek:

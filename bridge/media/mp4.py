@@ -1,4 +1,4 @@
-"""How many pictures an MP4 or QuickTime file holds, by its own index. Pure; the bytes come from elsewhere."""
+"""The boxes of an MP4 or QuickTime file, and how many pictures it holds by its own index. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from bridge.media.sniff import ReadAt
 
-__all__ = ["video_samples"]
+__all__ = ["boxes", "find_box", "video_samples"]
 
 _BOXES = 10_000  # more than these are no file of ours
 
@@ -37,12 +37,12 @@ def video_samples(read_at: ReadAt, size: int) -> int | None:
 
 
 def _counted(read_at: ReadAt, size: int) -> int | None:
-    movie = _find(read_at, (0, size), b"moov")
-    if movie is None or _find(read_at, movie, b"mvex") is not None:  # fragments follow
+    movie = find_box(read_at, (0, size), b"moov")
+    if movie is None or find_box(read_at, movie, b"mvex") is not None:  # fragments follow
         return None
-    for track in _children(read_at, movie, b"trak"):
-        media = _find(read_at, track, b"mdia")
-        handler = media and _find(read_at, media, b"hdlr")
+    for track in boxes(read_at, movie, b"trak"):
+        media = find_box(read_at, track, b"mdia")
+        handler = media and find_box(read_at, media, b"hdlr")
         if media and handler and read_at(handler[0] + 8, 4) == b"vide":
             return _samples(read_at, media)
     return None
@@ -51,19 +51,20 @@ def _counted(read_at: ReadAt, size: int) -> int | None:
 def _samples(read_at: ReadAt, media: tuple[int, int]) -> int | None:
     place: tuple[int, int] | None = media
     for name in (b"minf", b"stbl", b"stsz"):
-        place = place and _find(read_at, place, name)
+        place = place and find_box(read_at, place, name)
     if place is None:
         return None
     count: int = struct.unpack(">I", read_at(place[0] + 8, 4))[0]
     return count
 
 
-def _find(read_at: ReadAt, inside: tuple[int, int], name: bytes) -> tuple[int, int] | None:
+def find_box(read_at: ReadAt, inside: tuple[int, int], name: bytes) -> tuple[int, int] | None:
     """Give where the content of the first box of that name begins and ends."""
-    return next(_children(read_at, inside, name), None)
+    return next(boxes(read_at, inside, name), None)
 
 
-def _children(read_at: ReadAt, inside: tuple[int, int], name: bytes) -> Iterator[tuple[int, int]]:
+def boxes(read_at: ReadAt, inside: tuple[int, int], name: bytes) -> Iterator[tuple[int, int]]:
+    """Give where the contents of the boxes of that name begin and end."""
     at, end = inside
     for _ in range(_BOXES):
         if at + 8 > end:

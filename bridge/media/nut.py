@@ -287,16 +287,20 @@ _FOURCC = {"gray": b"Y800", "ya8": b"Y2\0\x08", "rgb24": b"RGB\x18", "rgba": b"R
 
 
 class NutStream:
-    """The bytes that stand before the frames of a raw film, and before each of them.
+    """The bytes that stand before the frames of a film, and before each of them.
 
     Parameters
     ----------
-    pixels : str
-        FFmpeg's name of the pixel format.
+    content : str or bytes
+        FFmpeg's name of a raw pixel format, or the tag of a codec.
     width, height : int
         Pixels.
     time_base : fractions.Fraction
         Seconds per tick of the times.
+    config : bytes
+        What the decoder of a codec wants to know beforehand.
+    decode_delay : int
+        How many frames come before one that is shown earlier.
 
     Raises
     ------
@@ -304,24 +308,33 @@ class NutStream:
         If raw video of that format has no tag.
     """
 
-    def __init__(self, pixels: str, width: int, height: int, time_base: Fraction) -> None:
-        tag = _FOURCC.get(pixels)
+    def __init__(
+        self,
+        content: str | bytes,
+        width: int,
+        height: int,
+        time_base: Fraction,
+        *,
+        config: bytes = b"",
+        decode_delay: int = 0,
+    ) -> None:
+        tag = content if isinstance(content, bytes) else _FOURCC.get(content)
         if tag is None:
-            raise UnsupportedPixels(f"frames of {pixels} cannot be given times of their own")
+            raise UnsupportedPixels(f"frames of {content!s} cannot be given times of their own")
         self._main = b"".join(map(_v, (_NEWEST_VERSION, 1, _DISTANCE, 1, time_base.numerator, time_base.denominator)))
         # One rule for all 256 frame codes (N is none): everything is written out.
         self._main += _v(_CODED) + _v(6) + b"".join(map(_v, (0, 1, 0, 0, 0, 255))) + _v(0)
-        facts = (0, _SHIFT, _APART, 0, 0, 0, width, height, 0, 0, 0)
-        self._stream = _v(0) + _v(0) + _v(len(tag)) + tag + b"".join(map(_v, facts))
+        facts = b"".join(map(_v, (0, _SHIFT, _APART, decode_delay, 0, len(config)))) + config
+        self._stream = _v(0) + _v(0) + _v(len(tag)) + tag + facts + b"".join(map(_v, (width, height, 0, 0, 0)))
 
     def begin(self) -> bytes:
         """Give what the stream begins with."""
         return _MAGIC + _whole(_MAIN, self._main) + _whole(_STREAM, self._stream)
 
     @staticmethod
-    def before(pts: int, size: int) -> bytes:
+    def before(pts: int, size: int, *, key: bool = True) -> bytes:
         """Give what stands before a frame of `size` bytes that is shown at `pts`, which is not negative."""
-        flags = _KEY | _CODED_PTS | _SIZE_MSB | _CHECKSUM
+        flags = _KEY * key | _CODED_PTS | _SIZE_MSB | _CHECKSUM
         head = b"\0" + _v(flags) + _v(pts + (1 << _SHIFT)) + _v(size)
         return _whole(_SYNCPOINT, _v(pts) + _v(0)) + head + crc32_msb_first(head)
 
