@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bridge.media.sniff import ReadAt
 
-__all__ = ["ends_early", "first_fault", "overwritten"]
+__all__ = ["TS_HEAD", "ends_early", "first_fault", "overwritten", "ts_layout"]
 
 _STEPS = 1_000_000  # more boxes or chunks than these are no file of ours
 _WHOLE = 1 << 26  # GIF is walked in memory, up to this size
@@ -275,21 +275,45 @@ def _pages(read_at: ReadAt, size: int) -> tuple[int, str] | None:
 
 def _mpegts(read_at: ReadAt, size: int) -> str:
     """ISO/IEC 13818-1: packets of one size, each with its sync byte."""
-    length, _ = _layout(read_at, size)
-    if not length:
+    layout = ts_layout(read_at(0, TS_HEAD))
+    if layout is None:
         return ""
     bad = overwritten(read_at, 0, size)
     if bad is not None:
         return f"the packet at byte {bad} is overwritten"
-    return _past("its last packet", size - size % length + length, size) if size % length else ""
+    rest = (size - layout.first) % layout.length
+    return _past("its last packet", size - rest + layout.length, size) if rest else ""
 
 
-def _layout(read_at: ReadAt, size: int) -> tuple[int, int]:
-    """Give the size of a transport stream's packets and where the sync byte is: 192 have a time code in front."""
-    for length, offset in ((188, 0), (192, 4), (204, 0)):
-        if all(read_at(at, 1) == b"G" for at in range(offset, min(size, 5 * length), length)):
-            return length, offset
-    return 0, 0
+class TsLayout(NamedTuple):
+    """How the packets of a transport stream lie: their size, where the first begins, what is in front of its sync."""
+
+    length: int
+    first: int
+    front: int
+
+
+def ts_layout(head: bytes) -> TsLayout | None:
+    """Find the packets of a transport stream by its first `TS_HEAD` bytes; None where it is none.
+
+    Packets of 192 bytes have a time code in front, those of 204 parity behind. A recording may begin inside a packet.
+    """
+    for length, front in _TS_PACKETS:
+        syncs = head[front : 5 * length : length]
+        if syncs and set(syncs) == {_SYNC}:
+            return TsLayout(length, 0, front)
+    for length, front in _TS_PACKETS:
+        for first in range(1, length):
+            syncs = head[first + front :: length]
+            if len(syncs) >= _SURE and set(syncs) == {_SYNC}:
+                return TsLayout(length, first, front)
+    return None
+
+
+TS_HEAD = 4096
+_SYNC = ord("G")
+_TS_PACKETS = ((188, 0), (192, 4), (204, 0))
+_SURE = 10  # sync bytes that far apart are no chance
 
 
 def overwritten(read_at: ReadAt, begin: int, end: int, of: int | None = None) -> int | None:
@@ -303,19 +327,21 @@ def overwritten(read_at: ReadAt, begin: int, end: int, of: int | None = None) ->
         Where a packet of the film begins: the packets of its stream are counted then, as well as their sync bytes
         looked at. A gap in front of a key frame is no damage: so is where recordings were joined.
     """
-    length, offset = _layout(read_at, end)
-    if not length:
+    layout = ts_layout(read_at(0, min(end, TS_HEAD)))
+    if layout is None:
         return None
-    begin -= begin % length
-    end -= end % length
-    head = read_at(of - of % length + offset, 4) if of is not None else b""
+    length, first, front = layout
+    begin = max(begin, first)
+    begin -= (begin - first) % length
+    end -= (end - first) % length
+    head = read_at(of - (of - first) % length + front, 4) if of is not None else b""
     stream = int.from_bytes(head[1:3], "big") & 0x1FFF if len(head) == 4 else None
     count = None
     step = length << 13
     for at in range(begin, end, step):
         block = np.frombuffer(read_at(at, min(step, end - at)), np.uint8)
-        packets = block[: len(block) - len(block) % length].reshape(-1, length)[:, offset:]
-        bad = np.flatnonzero(packets[:, 0] != ord("G"))
+        packets = block[: len(block) - len(block) % length].reshape(-1, length)[:, front:]
+        bad = np.flatnonzero(packets[:, 0] != _SYNC)
         last = int(bad[0]) if len(bad) else len(packets)
         if stream is not None:
             gap, count = _gap(packets[:last], stream, count)

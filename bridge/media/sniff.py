@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.errors import CorruptMedia
+from bridge.media.complete import ts_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +74,6 @@ _BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b
            b"heim": "heic", b"heis": "heic", b"hevc": "heic", b"hevx": "heic", b"crx ": "raw"}  # fmt: skip
 _ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"moof")
 _RIFF = {b"AVI ": "avi", b"WEBP": "webp", b"WAVE": "wav"}
-_TS_PACKET = 188
 
 
 def sniff(head: bytes) -> str | None:
@@ -116,11 +116,9 @@ def _less_certain(head: bytes) -> str | None:
     """Recognise what has a weak signature or none at a fixed place."""
     if head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3] in (b" ", b"\n", b"\r", b"\t"):
         return "pnm"
-    for start in (0, 4):  # plain, or with the four-byte time stamp of Blu-ray in front
-        step = _TS_PACKET + start
-        syncs = [head[at : at + 1] for at in range(start, len(head), step)]
-        if len(syncs) > 2 and set(syncs) == {b"G"}:
-            return "mpegts"
+    layout = ts_layout(head)
+    if layout and len(head) > 2 * layout.length:
+        return "mpegts"
     if head.startswith((b"\0\0\0\x01", b"\0\0\x01")) and len(head) > 5:
         return _elementary(head)
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1024].lower()

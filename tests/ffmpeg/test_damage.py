@@ -366,15 +366,16 @@ def test_a_whole_film_gives_no_cause_for_complaint(name: str, lavfi: Any) -> Non
         assert np.array_equal(reader.get_batch([27, 4, 4, 12]), np.stack([reading.frames[n] for n in (27, 4, 4, 12)]))
 
 
+@pytest.mark.parametrize("inside", [0, 77])
 @pytest.mark.parametrize("on_damage", ["raise", "warn"])
 @pytest.mark.parametrize("name", ["ts", "open GOP, ts", "MPEG-2"])
 def test_a_transport_stream_cut_at_its_start_is_no_damage(
-    name: str, on_damage: str, lavfi: Any, tmp_path: Path
+    name: str, on_damage: str, inside: int, lavfi: Any, tmp_path: Path
 ) -> None:
     file_name, options = WHOLE[name]
     film = lavfi(file_name, NOISY, *options)
     recorded = tmp_path / "recorded.ts"
-    recorded.write_bytes(film.read_bytes()[188 * 140 :])
+    recorded.write_bytes(film.read_bytes()[188 * 140 + inside :])
     whole = {round(frame.meta["time"] * 90000): frame for frame in read(film).frames}
     reading = read(recorded, on_damage)
     assert (reading.error, reading.warned) == (None, [])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.media.checksum import crc32_msb_first
-from bridge.media.complete import ends_early, overwritten
+from bridge.media.complete import TS_HEAD, ends_early, overwritten
 from bridge.media.sniff import sniff
 from tests.strategies import Gif, gif_bytes, gifs, mutated
 
@@ -217,6 +217,19 @@ def test_no_packet_is_found_that_is_not_overwritten(length: int, count: int, cut
     content = packets(count, length)
     content = content[: len(content) - cut % length]
     assert overwritten(lambda at, size: content[at : at + size], 0, len(content)) is None
+
+
+@given(st.sampled_from([188, 192, 204]), st.integers(1, 203), st.integers(25, 60), st.data())
+def test_packets_are_found_where_a_recording_begins_inside_one(
+    length: int, cut: int, count: int, data: st.DataObject
+) -> None:
+    bad = data.draw(st.one_of(st.none(), st.integers(23, count - 1)))
+    cut %= length
+    content = packets(count, length, bad=bad)[cut:]
+    assert sniff(content[:TS_HEAD]) == "mpegts"
+    found = overwritten(lambda at, size: content[at : at + size], 0, len(content))
+    assert found == (None if bad is None else bad * length - cut)
+    assert told("mpegts", content) == ("" if bad is None else f"the packet at byte {found} is overwritten")
 
 
 @pytest.mark.parametrize("bad", [8191, 8192, 20000])
