@@ -7,7 +7,7 @@ demuxer is fixed.
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -90,12 +90,18 @@ class Wish:
         A constant rate: frames are then repeated and left out to keep it.
     before, after : tuple of str
         Options of the user's own for the input and for the output.
+    colours : mapping
+        How colours are coded, where the frames themselves may not say so: options of FFmpeg's filter `setparams`.
+    turned : bool
+        Frames come out as a viewer shows them; else as they are coded.
     """
 
     size: tuple[int, int] | None = None
     fps: Fraction | None = None
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    colours: Mapping[str, str] = field(default_factory=dict)
+    turned: bool = True
 
     @property
     def counted(self) -> bool:
@@ -226,7 +232,7 @@ def decode(
     options = _reads(demuxer)
     if max_pixels is not None:
         options["max_pixels"] = max_pixels
-    if still:
+    if still or not wish.turned:
         options["noautorotate"] = None
     if demuxer in _ONE_THREAD:
         options["threads"] = 1
@@ -235,6 +241,7 @@ def decode(
     wanted: dict[str, Any] = {"frames:v": frames} if frames is not None else {}
     filters = [f"select='{seek.select}'"] if seek.select else []
     filters += [f"setpts=PTS+{SHIFT}"] if seek.shifted else []
+    filters += [f"setparams={':'.join(map('='.join, wish.colours.items()))}"] if wish.colours else []
     filters += [f"fps={wish.fps.numerator}/{wish.fps.denominator}"] if wish.fps else []
     filters += [f"scale={wish.size[0]}:{wish.size[1]}"] if wish.size else []
     if filters:
@@ -327,6 +334,7 @@ def encode(
     muxer: str,
     video: Mapping[str, Any],
     filters: Sequence[tuple[str, tuple[int, ...]]] = (),
+    matrix: str = "",
     palette: bool = False,
     sound: Sound | None = None,
     before: Sequence[str] = (),
@@ -344,6 +352,9 @@ def encode(
         Options of the output, e.g. ``{"c:v": "libx264", "crf": 25}``.
     filters : sequence of tuple
         Names and arguments of FFmpeg's filters that change the size; only ever what the user asked for.
+    matrix : str
+        FFmpeg's name of the matrix by which colours become YCbCr of limited range; it goes into the file, with
+        the primaries and the transfer of BT.709, which are near sRGB's. Empty where nothing is converted.
     palette : bool
         Make a palette for each frame, as GIF needs it.
     sound : Sound or None
@@ -364,7 +375,12 @@ def encode(
     options = dict(video)
     for name, values in filters:
         raw = raw.filter(name, *values)
-    streams = [_palette(raw, pixels) if palette else raw if filters else raw["v:0"]]
+    if matrix:
+        raw = raw.filter("scale", out_color_matrix=matrix, out_range="tv")
+        told = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": matrix}
+        raw = raw.filter("setparams", range="tv", **told)
+        options |= told | {"color_range": "tv"}
+    streams = [_palette(raw, pixels) if palette else raw if filters or matrix else raw["v:0"]]
     if sound is not None:
         streams.append(sound.stream())
         options |= sound.options

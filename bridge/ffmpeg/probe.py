@@ -185,7 +185,8 @@ _STREAM = re.compile(r"^\s+Stream #0:(\d+)\S*: (Video|Audio|Subtitle|Data|Attach
 _SIZE = re.compile(r", (\d+)x(\d+)")
 _HEADER = re.compile(r"^#(\w+) (\d+): (.+)$")
 _PACKET = re.compile(r"^(\d+),\s*-?\d+,\s*-?\d+,\s*(\d+),")
-_PIXELS = re.compile(r"^(?: \([^)]*\))*, ([a-z]\w+)")
+_PIXELS = re.compile(r"^(?: \([^)]*\))*, ([a-z]\w+)(?:\(([^)]*)\))?")
+_ROTATION = re.compile(r"^\s+display ?matrix: rotation of (-?[\d.]+) degrees", re.IGNORECASE)
 
 
 def from_banner(headers: str, banner: str, uri: str, source: str) -> MediaInfo:
@@ -206,7 +207,7 @@ def from_banner(headers: str, banner: str, uri: str, source: str) -> MediaInfo:
         start=_float(length[4]) if length else None,
         duration=seconds,
         bit_rate=int(length[5]) * 1000 if length and length[5] else None,
-        streams=tuple(_banner_stream(match, facts) for match in map(_STREAM.match, lines) if match),
+        streams=tuple(_banner_streams(lines, facts)),
         source=source,
     )
 
@@ -219,6 +220,31 @@ def from_ffmetadata(text: str) -> dict[str, str]:
         if is_one and not line.startswith(";"):
             found[re.sub(r"\\(.)", r"\1", name)] = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
     return found
+
+
+def _banner_streams(
+    lines: list[str], facts: dict[tuple[str, int], str]
+) -> list[VideoStream | AudioStream | OtherStream]:
+    """Read the lines of the streams, and what is said below them."""
+    found: list[VideoStream | AudioStream | OtherStream] = []
+    for line in lines:
+        if match := _STREAM.match(line):
+            found.append(_banner_stream(match, facts))
+        elif (turned := _ROTATION.match(line)) and found and isinstance(found[-1], VideoStream):
+            found[-1] = replace(found[-1], rotation=round(float(turned[1])))
+    return found
+
+
+def _banner_colours(said: str) -> tuple[str | None, ...]:
+    """Read ``tv, bt709, progressive``: the range, then matrix, primaries and transfer, once if they have one name."""
+    words = said.split(", ")
+    limits = next((word for word in words if word in ("tv", "pc")), None)
+    named = next((word for word in words if "/" in word or word in _COLOUR_NAMES), "")
+    matrix, primaries, transfer = named.split("/") if named.count("/") == 2 else 3 * (named or None,)
+    return (limits, *map(_known, (matrix, primaries, transfer)))
+
+
+_COLOUR_NAMES = ("bt709", "smpte170m", "smpte240m", "fcc", "bt470bg")  # that stand for all three
 
 
 def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> VideoStream | AudioStream | OtherStream:
@@ -239,6 +265,7 @@ def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> V
     width, _, height = said.partition("x")
     pixels = _PIXELS.match(rest)
     aspect = re.search(r"SAR (\d+:\d+)", rest)
+    limits, matrix, primaries, transfer = _banner_colours(pixels[2] or "" if pixels else "")
     frame_rate = re.search(r", ([\d.]+k?) fps", rest) or re.search(r", ([\d.]+k?) tbr", rest)
     return VideoStream(
         index=index,
@@ -249,6 +276,10 @@ def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> V
         fps=_exact_rate(frame_rate[1], facts, index) if frame_rate else None,
         time_base=_ratio(facts.get(("tb", index))),
         sample_aspect_ratio=_ratio(aspect[1]) if aspect else None,
+        color_range=limits,
+        color_space=matrix,
+        color_primaries=primaries,
+        color_transfer=transfer,
         attached_picture="(attached pic)" in rest,
     )
 

@@ -27,6 +27,7 @@ from bridge.ffmpeg.decoder import Decoder, Order, since
 from bridge.ffmpeg.guide import Guide
 from bridge.ffmpeg.listing import Film
 from bridge.ffmpeg.sound import read_sound
+from bridge.media.colour import colour_of
 from bridge.media.pixels import pixel_format
 from bridge.process.child import words
 from bridge.process.tools import Tool, toolbox
@@ -62,6 +63,9 @@ class FilmReader(Reader):
         A constant rate: frames are then repeated and left out to keep it.
     loop : bool
         Begin again at the end; iteration then has no end.
+    rotate : bool
+        Turn and mirror frames as the file says that viewers shall show them, as the default is; False gives them
+        as they are coded. ``get_meta_data()["rotate"]`` has the angle either way.
     input_params, output_params : sequence of str
         Options for ffmpeg, before the input and before the output. ``ffmpeg_params`` is an older name of the latter.
     print_info : bool
@@ -90,6 +94,7 @@ class FilmReader(Reader):
         size: Any = None,
         fps: float | Fraction | None = None,
         loop: bool = False,
+        rotate: bool = True,
         input_params: Sequence[str] | None = None,
         output_params: Sequence[str] | None = None,
         ffmpeg_params: Sequence[str] | None = None,
@@ -112,6 +117,7 @@ class FilmReader(Reader):
             fps=None if fps is None else argv.rate(fps),
             before=tuple(map(str, input_params or ())),
             after=tuple(map(str, [*(output_params or ()), *(ffmpeg_params or ())])),
+            turned=bool(rotate),
         )
         self._free = loop or wish.counted
         self._tool = toolbox().find("ffmpeg")
@@ -153,6 +159,14 @@ class FilmReader(Reader):
         if not self._free:
             self._guide.start()
         return self._decoder
+
+    def _told_colours(self) -> Order:
+        """Give the order with what the container may say of colours, for packets that come without it."""
+        video = self._info().video
+        if video is None:
+            return self._order
+        declared = {name: value for name, value in colour_of(video).declared().items() if value}
+        return replace(self._order, wish=replace(self._order.wish, colours=declared))
 
     def _stop(self) -> None:
         if self._decoder is not None:
@@ -417,7 +431,7 @@ class FilmReader(Reader):
         film = self._guide.whole()
         if any(self._damaged.known(index) for index in set(indexes)):
             return super()._batch(indexes)
-        frames = fetch(self._order, film, indexes, lambda index: self._exactly(index)[0])
+        frames = fetch(self._told_colours(), film, indexes, lambda index: self._exactly(index)[0])
         return frames, [film.meta(index) for index in indexes]
 
     def _info(self) -> MediaInfo:
@@ -498,6 +512,8 @@ class FilmReader(Reader):
         if index is not None:
             return self._exactly(index)[1] if self._free else self._guide.whole().meta(index)
         meta = _film_meta(self._info(), self._tool)
+        if not self._order.wish.turned and self._info().video:
+            meta["size"] = meta["source_size"]
         return meta | ({"size": self._order.wish.size} if self._order.wish.size else {})
 
 
@@ -542,4 +558,6 @@ def _picture_meta(video: VideoStream) -> dict[str, Any]:
         "source_size": size,
         "size": size[::-1] if video.rotation % 180 else size,
         "rotate": video.rotation,
+        "sample_aspect_ratio": video.sample_aspect_ratio,
+        "color": colour_of(video).to_dict(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,6 +14,7 @@ from bridge.errors import BridgeError, MissingCodec, ToolFailed, TruncatedMedia,
 from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.containers import AUDIO_DEMUXERS, CODECS, DEMUXERS, Codec, Container
 from bridge.ffmpeg.listing import Film, count
+from bridge.media.colour import usual_matrix
 from bridge.media.mp4 import video_samples
 from bridge.media.nut import NutStream
 from bridge.media.pixels import PixelFormat, for_array, memory_of
@@ -140,6 +142,7 @@ class FilmWriter(Writer):
         self, codec: str | None, quality: float | None, bitrate: int | str | None, pixelformat: str | None
     ) -> dict[str, Any]:
         encoder, family = self._choose_encoder(codec)
+        self._tells = family.tells
         self._keeps = Codec(encoders=(), alpha=True, deep=True) if pixelformat else family
         options: dict[str, Any] = {"c:v": encoder, **family.options, **self._container.options}
         if bitrate is not None:
@@ -259,6 +262,7 @@ class FilmWriter(Writer):
                 muxer=self._container.muxer,
                 video=video,
                 filters=filters,
+                matrix=self._matrix(pixels, filters[-1][1][:2] if filters else size),
                 palette=self._container.muxer == "gif",
                 sound=sound[0] if sound else None,
                 before=self._before,
@@ -275,6 +279,15 @@ class FilmWriter(Writer):
         sink = FrameSink(child, stall=self.request.limits.stall)
         sink.say(begin)
         return sink
+
+    def _matrix(self, pixels: PixelFormat, size: tuple[int, ...]) -> str:
+        """Give the matrix that colours are coded by; empty where they stay as they are, or the user takes care."""
+        coded = str(self._video.get("pix_fmt", "")).startswith(("yuv4", "yuva4"))
+        given = any(option.startswith(("-color", "-vf", "-filter")) for option in self._extra)
+        rgb = pixels.name.startswith(("rgb", "gray", "ya"))
+        if not coded or not rgb or given:
+            return ""
+        return usual_matrix(size[0], size[1]) if self._tells else "smpte170m"  # which is what is assumed
 
     @property
     def _drafted(self) -> bool:
@@ -432,11 +445,4 @@ def _multiple(wish: bool | int) -> int:
 def _family(encoder: str) -> Codec:
     """Find the family of one of FFmpeg's encoders; an unknown one is taken as it is, with its own defaults."""
     of = next((codec for codec in CODECS.values() if encoder in codec.encoders), Codec(encoders=(), pixels=None))
-    return Codec(
-        encoders=(encoder,),
-        pixels=of.pixels,
-        quality=of.quality,
-        best=of.best,
-        worst=of.worst,
-        options=of.options,
-    )
+    return replace(of, encoders=(encoder,), alpha=False, deep=False)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["AvcTrack", "avc_track"]
 
 _IDENTITY = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-_PLAIN = {b"avcC", b"pasp", b"btrt"}  # boxes that change nothing in what a decoder gives
+_PLAIN = {b"avcC", b"pasp", b"btrt", b"colr"}  # boxes that change nothing in what a decoder gives, but for colours
 _MOST_BYTES = 1 << 28  # of one stream
 _DEEPEST_REORDERING = 16
 

@@ -82,6 +82,7 @@ def test_far_frames_of_large_pictures_are_decoded_apart_and_of_small_ones_togeth
 NOISY = "testsrc2=s=160x120:r=25:d=4,noise=alls=8:allf=t"
 X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "25")
 PLAIN = {
+    "colours told": ("film.mp4", (*X264, "-colorspace", "bt709", "-movflags", "+write_colr")),
     "B-frames": ("film.mp4", (*X264, "-bf", "3")),
     "B-frames that are referred to": ("film.mp4", (*X264, "-bf", "7", "-x264-params", "b-pyramid=normal:b-adapt=0")),
     "slices, delimiters": ("film.mp4", (*X264, "-bf", "3", "-x264-params", "slices=4:aud=1")),
@@ -95,7 +96,6 @@ OTHER = {
     "MPEG-4": ("film.mp4", ("-c:v", "mpeg4")),
     "fragments": ("film.mp4", (*X264, "-movflags", "+frag_keyframe+empty_moov")),
     "Matroska": ("film.mkv", X264),
-    "colour told by the container": ("film.mp4", (*X264, "-colorspace", "bt709", "-movflags", "+write_colr")),
 }
 
 
