@@ -47,7 +47,7 @@ _CRASH_SAFE: dict[str, dict[str, Any]] = {
     "mpegts": {},
 }
 
-_TELL_DURATIONS = ("mp4", "mov", "matroska", "webm", "gif")
+_TELL_DURATIONS = ("mp4", "mov", "matroska", "webm")
 
 
 class FilmWriter(Writer):

@@ -60,6 +60,7 @@ class PictureReader(Reader):
         self._picture = self._format.picture
         self._source: FrameSource[FrameHead] | None = None
         self._position = 0
+        self._durations: list[float] | None = None
         self._head = self._describe()
 
     def _describe(self) -> PictureHead:
@@ -103,7 +104,7 @@ class PictureReader(Reader):
             raise
         if self._position == self._head.frames:
             self._end(source)
-        return frame, {"index": index}
+        return frame, self._meta(index)
 
     def _start(self, index: int) -> FrameSource[FrameHead]:
         """Start a child that sends the pictures from the first on: up to `index`, or all when iterating."""
@@ -169,10 +170,19 @@ class PictureReader(Reader):
     def _info(self) -> MediaInfo:
         return still_info(self.request.name, self._format.name, self.request.size, self._head)
 
+    def _shown(self) -> list[float]:
+        """Give how many seconds each picture of an animation is shown, as the file says it; else nothing."""
+        if self._durations is None:
+            groups = self._meta(None).values() if self._head.frames > 1 and self._picture.animated else ()
+            self._durations = next((group["durations"] for group in groups if "durations" in group), [])
+        return self._durations
+
     def _meta(self, index: int | None) -> dict[str, Any]:
         head = self._head
         if index is not None:
-            return {"index": index}
+            shown = self._shown()
+            times = {"time": sum(shown[:index]), "duration": shown[index]} if index < len(shown) else {}
+            return {"index": index, **times}
         return still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), head)
 
 

@@ -54,9 +54,9 @@ def test_each_time_has_its_frame() -> None:
     assert (len(times), times.time_base, times.seconds) == (3, Fraction(1, 2), Fraction(7, 2))
     assert [times.tick(n) for n in range(3)] == [0, 1, 4]
     times.end(3)
-    with pytest.raises(ValueError, match="3 timestamps, and more frames"):
+    with pytest.raises(ValueError, match="timestamps for 3 frames, and more"):
         times.tick(3)
-    with pytest.raises(ValueError, match="3 timestamps, and only 2 frames"):
+    with pytest.raises(ValueError, match="timestamps for 3 frames, and only 2 frames"):
         times.end(2)
 
 
