@@ -92,6 +92,8 @@ class Wish:
         Options of the user's own for the input and for the output.
     colours : mapping
         How colours are coded, where the frames themselves may not say so: options of FFmpeg's filter `setparams`.
+    decoder : str
+        FFmpeg's name of it; empty takes the usual one.
     turned : bool
         Frames come out as a viewer shows them; else as they are coded.
     """
@@ -101,6 +103,7 @@ class Wish:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     colours: Mapping[str, str] = field(default_factory=dict)
+    decoder: str = ""
     turned: bool = True
 
     @property
@@ -236,6 +239,8 @@ def decode(
         options["noautorotate"] = None
     if demuxer in _ONE_THREAD:
         options["threads"] = 1
+    if wish.decoder:
+        options["vcodec"] = wish.decoder
     options |= seek.options(demuxer)
     source = ffmpeg.input(name, copyts=None, **options)
     wanted: dict[str, Any] = {"frames:v": frames} if frames is not None else {}

@@ -57,6 +57,8 @@ class Codec:
         Its ends; `quality=10` of the user is the best, `quality=0` the worst.
     alpha, deep : bool
         Whether it keeps transparency, and more than 8 bits, when no pixel format is asked for.
+    layered : dict
+        Options for arrays that have transparency, where none are needed for others.
     tells : bool
         Whether it says by which matrix colours are coded.
     options : dict
@@ -66,6 +68,7 @@ class Codec:
     encoders: tuple[str, ...]
     alpha: bool = False
     deep: bool = False
+    layered: dict[str, Any] = field(default_factory=dict)
     tells: bool = False
     pixels: str | None = "yuv420p"
     quality: str = ""
@@ -174,16 +177,21 @@ CODECS: dict[str, Codec] = {
     "openh264": Codec(encoders=("libopenh264",), tells=True),
     "hevc": Codec(encoders=("libx265", "hevc_videotoolbox", "hevc_nvenc"), tells=True, quality="crf"),
     "av1": Codec(encoders=("libsvtav1", "libaom-av1"), tells=True, quality="crf", worst=63),
-    "vp9": Codec(encoders=("libvpx-vp9",), tells=True, quality="crf", worst=63, options={"b:v": 0}),
-    "vp8": Codec(encoders=("libvpx",), quality="crf", best=4, worst=63, options={"b:v": "2M"}),
+    "vp9": Codec(encoders=("libvpx-vp9",), tells=True, quality="crf", worst=63, options={"b:v": 0},
+                 layered={"pix_fmt": "yuva420p"}),
+    "vp8": Codec(encoders=("libvpx",), quality="crf", best=4, worst=63, options={"b:v": "2M"},
+                 layered={"pix_fmt": "yuva420p", "auto-alt-ref": 0}),
     "mpeg4": Codec(encoders=("mpeg4",), quality="q:v", best=1, worst=31),
     "mpeg2": Codec(encoders=("mpeg2video",), tells=True, quality="q:v", best=1, worst=31),
     "theora": Codec(encoders=("libtheora",), quality="q:v", best=10, worst=0),
     "wmv2": Codec(encoders=("wmv2",), quality="q:v", best=1, worst=31),
     "mjpeg": Codec(encoders=("mjpeg",), pixels="yuvj420p", quality="q:v", best=1, worst=31),
     "ffv1": Codec(encoders=("ffv1",), pixels=None, alpha=True, deep=True),
-    "prores": Codec(encoders=("prores_ks", "prores"), tells=True, pixels="yuv422p10le"),
+    "prores": Codec(encoders=("prores_ks", "prores"), tells=True, pixels="yuv422p10le",
+                    layered={"c:v": "prores_ks", "pix_fmt": "yuva444p10le"}),
+    "qtrle": Codec(encoders=("qtrle",), pixels="rgb24", layered={"pix_fmt": "argb"}),
+    "png": Codec(encoders=("png",), pixels=None, alpha=True, deep=True),
     "gif": Codec(encoders=("gif",), pixels=None, alpha=True),
     "apng": Codec(encoders=("apng",), pixels=None, alpha=True, deep=True),
     "wrapped": Codec(encoders=("wrapped_avframe", "rawvideo")),
-}
+}  # fmt: skip

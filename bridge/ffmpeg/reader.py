@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import warnings
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from bridge.ffmpeg.decoder import Decoder, Order, since
 from bridge.ffmpeg.guide import Guide
 from bridge.ffmpeg.listing import Film
 from bridge.ffmpeg.sound import read_sound
+from bridge.media.alpha import MAYBE, has_alpha, transparency
 from bridge.media.colour import colour_of
 from bridge.media.pixels import pixel_format
 from bridge.process.child import words
@@ -51,10 +53,10 @@ class FilmReader(Reader):
     Parameters
     ----------
     pixelformat : str
-        FFmpeg's name of the pixel format wanted, ``"rgb24"`` by default: ``"gray"``, ``"rgba"``,
-        ``"rgb48le"``, ``"yuv420p"``, …
+        FFmpeg's name of the pixel format wanted: ``"gray"``, ``"rgba"``, ``"rgb48le"``, ``"yuv420p"``, …
+        By default it is ``"rgb24"``, and ``"rgba"`` for a film that has transparency.
     dtype : str
-        ``"uint8"`` (the default) or ``"uint16"`` for RGB of that depth.
+        ``"uint8"`` (the default) or ``"uint16"`` for RGB, or RGBA, of that depth.
     stream : int
         Which of the video streams, 0 by default.
     size : tuple of int or str
@@ -111,6 +113,7 @@ class FilmReader(Reader):
         self._skipped = False  # frames that were listed and did not come
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
+        self._transparency = transparency(self.request.kind or "", self.request.read_at, self.request.size)
         self._pixels = pixel_format(pixelformat or self._pixels_of(dtype))
         wish = argv.Wish(
             size=_size(size),
@@ -118,6 +121,7 @@ class FilmReader(Reader):
             before=tuple(map(str, input_params or ())),
             after=tuple(map(str, [*(output_params or ()), *(ffmpeg_params or ())])),
             turned=bool(rotate),
+            decoder=self._layered() if has_alpha(self._pixels.name) else "",
         )
         self._free = loop or wish.counted
         self._tool = toolbox().find("ffmpeg")
@@ -141,13 +145,32 @@ class FilmReader(Reader):
         """Give the pixel format of a dtype, or the usual one."""
         if dtype is None:
             return self._default_pixels()
-        name = _DTYPES.get(np.dtype(dtype).name)
+        name = _DTYPES.get((np.dtype(dtype).name, self._is_transparent()))
         if name is None:
             raise UnsupportedPixels(f"{self.request.name}: dtype is 'uint8' or 'uint16', not {dtype!r}")
         return name
 
     def _default_pixels(self) -> str:
-        return "rgb24"
+        return "rgba" if self._is_transparent() else "rgb24"
+
+    def _is_transparent(self) -> bool:
+        if self._transparency == MAYBE:
+            with contextlib.suppress(CorruptMedia):
+                video = self._info().video
+                return video is not None and has_alpha(video.pixel_format)
+            return False
+        return bool(self._layered())
+
+    def _layered(self) -> str:
+        """Give the decoder that reads a layer of transparency beside the film; empty where there is none of either."""
+        decoder = self._transparency
+        if decoder in (None, MAYBE):
+            return ""
+        if decoder in toolbox().abilities("ffmpeg").decoders:
+            return decoder or ""
+        message = f"{self.request.name}: its transparency is left out, as this ffmpeg has no decoder {decoder}"
+        warnings.warn(message, stacklevel=2)
+        return ""
 
     # Decoding
 
@@ -517,7 +540,12 @@ class FilmReader(Reader):
         return meta | ({"size": self._order.wish.size} if self._order.wish.size else {})
 
 
-_DTYPES = {"uint8": "rgb24", "uint16": "rgb48le"}
+_DTYPES = {
+    ("uint8", False): "rgb24",
+    ("uint8", True): "rgba",
+    ("uint16", False): "rgb48le",
+    ("uint16", True): "rgba64le",
+}
 
 
 def _size(size: Any) -> tuple[int, int] | None:

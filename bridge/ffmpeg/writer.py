@@ -143,6 +143,7 @@ class FilmWriter(Writer):
     ) -> dict[str, Any]:
         encoder, family = self._choose_encoder(codec)
         self._tells = family.tells
+        self._layered = {} if pixelformat else family.layered
         self._keeps = Codec(encoders=(), alpha=True, deep=True) if pixelformat else family
         options: dict[str, Any] = {"c:v": encoder, **family.options, **self._container.options}
         if bitrate is not None:
@@ -229,12 +230,14 @@ class FilmWriter(Writer):
 
     def _fitting(self, pixels: PixelFormat) -> PixelFormat:
         """Refuse what the encoder would drop in silence."""
-        drops = ["transparency"] if pixels.channels in (2, 4) and not self._keeps.alpha else []
+        layered = self._layered if pixels.channels in (2, 4) else {}
+        self._video |= layered
+        drops = ["transparency"] if pixels.channels in (2, 4) and not (self._keeps.alpha or layered) else []
         drops += ["more than 8 bits"] if pixels.depth > 8 and not self._keeps.deep else []
         if drops:
             raise UnsupportedPixels(
                 f"{self.request.name}: {self._video['c:v']} as it is set up would drop {' and '.join(drops)}: give an "
-                "array without, or a pixelformat= that keeps it; formats that can: MKV with codec='ffv1', APNG"
+                "array without, or a pixelformat= that keeps it; formats that can: WEBM, MKV with codec='ffv1', APNG"
             )
         return pixels
 
