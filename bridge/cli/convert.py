@@ -21,13 +21,17 @@ from bridge.cli.terminal import byte_count, clean
 from bridge.core.part import part_name
 from bridge.core.request import Request
 from bridge.errors import BridgeError, OutputFailed, UnsupportedPixels, UriError
+from bridge.ffmpeg.animation import AnimationReader
 from bridge.ffmpeg.argv import rate
+from bridge.ffmpeg.containers import CODECS
+from bridge.ffmpeg.reader import FilmReader
 from bridge.ffmpeg.video import FilmFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.core.array import Array
+    import numpy as np
+
     from bridge.core.format import Format, Reader
     from bridge.media.info import MediaInfo
 
@@ -124,8 +128,9 @@ def _target(reader: Reader, target: str, wanted: _Wanted) -> Format:
         return writer_for(request, None)
 
 
-def _options(info: MediaInfo, target: Format, wanted: _Wanted) -> dict[str, Any]:
+def _options(reader: Reader, target: Format, wanted: _Wanted) -> dict[str, Any]:
     """Give the keywords of the writer."""
+    info = reader.info
     given: dict[str, Any] = {}
     if wanted.quality is not None:
         given["quality"] = int(wanted.quality) if wanted.quality.is_integer() else wanted.quality
@@ -134,23 +139,49 @@ def _options(info: MediaInfo, target: Format, wanted: _Wanted) -> dict[str, Any]
     if not isinstance(target, FilmFormat):
         return given
     own = info.video.fps if info.video else None
-    if (fps := wanted.fps or own) is not None:
+    if (times := _uneven(reader, target, wanted)) is not None:
+        given["timestamps"] = times
+    elif (fps := wanted.fps or own) is not None:
         given["fps"] = fps if wanted.fps else fps / wanted.every
     if _goes_along(info, target, wanted):
         given["audio_path"] = info.uri
     return given
 
 
+def _uneven(reader: Reader, target: FilmFormat, wanted: _Wanted) -> list[float] | None:
+    """Give the time of each frame where they are not evenly spaced and DST can tell so."""
+    video = reader.info.video
+    if not isinstance(reader, FilmReader) or wanted.fps or target.container.muxer not in _UNEVEN:
+        return None
+    times = reader.timestamps
+    pace = Pace(video.fps if video else None)
+    for index, time in enumerate(times):
+        pace.add(index, time)
+    return (times - times[0])[:: wanted.every].tolist() if pace.note() else None
+
+
+_UNEVEN = ("mp4", "mov", "matroska", "webm", "gif", "apng")
+
+
+def _keeps_alpha(target: Format, wanted: _Wanted) -> bool:
+    """Tell whether DST has transparency."""
+    if not isinstance(target, FilmFormat):
+        return bool(target.alpha)
+    codec = CODECS.get(wanted.codec or target.container.video[0])
+    return codec is not None and (codec.alpha or bool(codec.layered))
+
+
 def _goes_along(info: MediaInfo, target: FilmFormat, wanted: _Wanted) -> bool:
     return wanted.audio and wanted.fps is None and info.audio is not None and bool(target.container.audio)
 
 
-def _frames(reader: Reader, task: Task, wanted: _Wanted, pace: Pace) -> Iterator[Array]:
-    """Give the frames that are wanted, and count them."""
+def _frames(reader: Reader, task: Task, wanted: _Wanted, pace: Pace, *, alpha: bool) -> Iterator[np.ndarray[Any, Any]]:
+    """Give the frames that are wanted, and count them; without `alpha` the fourth channel of film is left out."""
+    film = isinstance(reader, FilmReader) and not isinstance(reader, AnimationReader)
     for index, frame in enumerate(reader):
         pace.add(index, frame.meta.get("time"))
         if index % wanted.every == 0:
-            yield frame
+            yield frame[..., :3] if film and not alpha and frame.ndim == 3 else frame
             task.advance()
 
 
@@ -163,18 +194,19 @@ def _count(reader: Reader, wanted: _Wanted) -> int | None:
 def _to_one(reader: Reader, target: str, format: Format, wanted: _Wanted) -> str:
     """Write one file."""
     info = reader.info
-    options = _options(info, format, wanted)
-    pace = Pace(info.video.fps if info.video else None)
+    options = _options(reader, format, wanted)
+    alpha = _keeps_alpha(format, wanted)
+    pace = Pace(info.video.fps if info.video and "timestamps" not in options else None)
     with ExitStack() as stack:
         writer = stack.enter_context(_opened(target, options))
         task = stack.enter_context(Progress(quiet=wanted.quiet)).add(Path(target).name, _count(reader, wanted))
         shape: tuple[int, ...] = ()
-        for frame in _frames(reader, task, wanted, pace):
+        for frame in _frames(reader, task, wanted, pace, alpha=alpha):
             writer.append_data(frame)
             shape = frame.shape
         task.finish()
     if isinstance(format, FilmFormat):
-        _tell(losses(info, format, sound="audio_path" in options) + pace.note(), wanted)
+        _tell(losses(info, format, sound="audio_path" in options, alpha=alpha) + pace.note(), wanted)
     return f"{target}: {_what(task.done, shape)}{_speed(options)}, {byte_count(Path(target).stat().st_size)}"
 
 
@@ -192,24 +224,25 @@ def _to_pictures(reader: Reader, target: str, pattern: re.Match[str], format: Fo
     """Write one picture a frame: in a folder of their own first, so that an interrupted run leaves none."""
     folder = Path(target).parent
     _check_numbers(Path(target), pattern, wanted)
-    options = _options(reader.info, format, wanted)
+    options = _options(reader, format, wanted)
+    alpha = _keeps_alpha(format, wanted)
     pace = Pace(None)
     with ExitStack() as stack:
         made = part_name(folder)
         stack.callback(shutil.rmtree, made, ignore_errors=True)  # before it is made: an interrupt may come between
         made.mkdir(mode=0o700)
         task = stack.enter_context(Progress(quiet=wanted.quiet)).add(Path(target).name, _count(reader, wanted))
-        for number, frame in enumerate(_frames(reader, task, wanted, pace)):
+        for number, frame in enumerate(_frames(reader, task, wanted, pace, alpha=alpha)):
             _write(made / Path(_numbered(target, pattern, number)).name, frame, options)
         task.finish()
         for picture in sorted(made.iterdir()):
             picture.replace(folder / picture.name)
-    _tell(losses(reader.info, None, sound=False), wanted)
+    _tell(losses(reader.info, None, sound=False, alpha=alpha), wanted)
     names = [_numbered(target, pattern, number) for number in (0, task.done - 1)]
     return f"{task.done} pictures: {names[0]} to {names[1]}"
 
 
-def _write(path: Path, frame: Array, options: dict[str, Any]) -> None:
+def _write(path: Path, frame: np.ndarray[Any, Any], options: dict[str, Any]) -> None:
     try:
         imwrite(path, frame, **options)
     except BridgeError:

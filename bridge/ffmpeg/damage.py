@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bridge.ffmpeg.listing import Film, faultless
+from bridge.core.request import Request
+from bridge.ffmpeg.listing import Film, decodes, faultless
 from bridge.media.complete import ends_early, first_fault, overwritten
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DamageJudge"]
 
+_GIF_END = b";"
 _WALKED = 1 << 30  # bytes of the largest file that is looked through before its frames are believed
 
 
@@ -82,7 +86,20 @@ class DamageJudge:
         for until_error in (False, True):
             if not bad.any() and not film.ordinal:
                 bad = film.spoilt(faultless(self._film, until_error=until_error))
+        if not bad.any() and self._request.kind == "gif" and not film.ordinal:
+            bad[self._clean(film) :] = True
         return bad
+
+    def _clean(self, film: FrameIndex) -> int:
+        """Tell how many frames of a GIF decode without an error: by its beginnings, as its decoder leaves out none."""
+
+        def complains(frames: int) -> bool:
+            end = int(film.ends[frames - 1])
+            content = self._request.read_at(0, end if end > 0 else self._request.size) + _GIF_END
+            with Request(content, name=self._request.name, limits=self._request.limits) as beginning:
+                return not decodes(replace(self._film, request=beginning))
+
+        return bisect.bisect_left(range(1, len(film) + 1), x=True, key=complains)
 
     def _overwritten(self, place: int) -> bool:
         """Tell whether the file is damaged where a frame is decoded from: FFmpeg may read on and say nothing."""

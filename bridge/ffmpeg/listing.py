@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bridge.core.request import Request
 
-__all__ = ["Film", "Listing", "build", "count", "faultless", "sizes"]
+__all__ = ["Film", "Listing", "build", "count", "decodes", "faultless", "sizes"]
 
 _CHUNK = 1 << 16
 _GRAY, _TINY = pixel_format("gray"), argv.Wish(size=(16, 16))
@@ -341,6 +341,17 @@ def faultless(film: Film, *, until_error: bool = False) -> set[int | None]:
     Some decoders leave out none; `until_error` has ffmpeg stop at the first.
     """
     return {row.pts for row in _frames_of_ffmpeg(film, seek=argv.Seek(strict=True, until_error=until_error))[0]}
+
+
+def decodes(film: Film) -> bool:
+    """Tell whether the whole of it is decoded without an error."""
+    tool = toolbox().find("ffmpeg")
+    arguments = argv.decode(tool.release, film.demuxer, _GRAY, stream=film.stream, wish=_TINY, listed=True)
+    lines = _Lines(film, tool.path, arguments)
+    with contextlib.suppress(CorruptMedia):
+        for _ in lines:
+            pass
+    return not lines.troubled
 
 
 def sizes(film: Film) -> list[tuple[int, int]]:

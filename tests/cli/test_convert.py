@@ -108,11 +108,37 @@ def test_what_is_lost_is_said(framebridge: Framebridge, lavfi: Clips, tmp_path: 
     assert "note: SRC has pixels of 4/3, DST has square ones\n" in said
 
 
-def test_uneven_times_are_said(framebridge: Framebridge, lavfi: Clips, tmp_path: Path) -> None:
+def test_uneven_times_are_kept_where_they_can_be_and_else_said(
+    framebridge: Framebridge, lavfi: Clips, tmp_path: Path
+) -> None:
     uneven = lavfi("uneven.mkv", "testsrc2=s=32x32:r=10:d=1,setpts=N*N/(10*TB)", "-c:v", "ffv1")
+    with bridge.get_reader(uneven) as reader:
+        times = reader.timestamps
     ran = framebridge("convert", uneven, tmp_path / "a.mp4")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    with bridge.get_reader(tmp_path / "a.mp4") as reader:
+        assert list(reader.timestamps) == pytest.approx(list(times - times[0]), abs=1e-6)
+    ran = framebridge("convert", uneven, tmp_path / "b.mkv", "--every", "3")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    with bridge.get_reader(tmp_path / "b.mkv") as reader:
+        assert list(reader.timestamps) == pytest.approx(list((times - times[0])[::3]), abs=2e-3)
+    ran = framebridge("convert", uneven, tmp_path / "a.avi")
     assert ran.returncode == 0
     assert "are not evenly spaced" in ran.stderr
+
+
+def test_transparency_goes_along_where_it_can_and_is_else_said(
+    framebridge: Framebridge, lavfi: Clips, tmp_path: Path
+) -> None:
+    graph = "testsrc2=s=64x48:d=0.2,format=rgba,colorchannelmixer=aa=0.5"
+    film = lavfi("veil.webm", graph, "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p")
+    ran = framebridge("convert", film, tmp_path / "a.mkv", "--codec", "ffv1")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert bridge.mimread(tmp_path / "a.mkv")[2].shape == (48, 64, 4)
+    ran = framebridge("convert", film, tmp_path / "a.mp4")
+    assert ran.returncode == 0
+    assert "transparency" in ran.stderr
+    assert bridge.mimread(tmp_path / "a.mp4")[2].shape == (48, 64, 3)
 
 
 def test_an_even_pace_is_not_said() -> None:
