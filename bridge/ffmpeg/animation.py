@@ -15,7 +15,7 @@ from bridge.media.sniff import PictureHead, picture_head
 from bridge.media.times import Times
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bridge.core.format import Format
     from bridge.core.request import Request
@@ -75,9 +75,10 @@ class AnimationWriter(FilmWriter):
         fps: float | Fraction | None = None,
         duration: float | Sequence[float] | None = None,
         loop: Any = 0,
-        timestamps: Sequence[float] | None = None,
+        timestamps: Iterable[float] | None = None,
         **kwargs: Any,
     ) -> None:
+        timestamps = None if timestamps is None else list(timestamps)
         if sum(given is not None for given in (fps, duration, timestamps)) > 1:
             raise ValueError("fps=, duration= and timestamps= are three ways to say the same; give one")
         if not isinstance(loop, int) or not 0 <= loop <= _LOOPS:

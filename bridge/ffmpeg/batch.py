@@ -19,10 +19,11 @@ from bridge.media.avc import AvcTrack, avc_track
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from bridge.ffmpeg.listing import Film
     from bridge.media.framing import FrameHead
     from bridge.media.index import FrameIndex
 
-__all__ = ["fetch", "pieces", "stretches"]
+__all__ = ["fetch", "pieces", "stretches", "track_of"]
 
 _MOST = 400  # frames of one child: the filter that picks them looks at each one's time
 _WORKERS = 4
@@ -61,7 +62,11 @@ def pieces(
 
 
 def fetch(
-    order: Order, index: FrameIndex, wanted: Sequence[int], one: Callable[[int], np.ndarray[Any, Any]]
+    order: Order,
+    index: FrameIndex,
+    wanted: Sequence[int],
+    one: Callable[[int], np.ndarray[Any, Any]],
+    track: AvcTrack | None = None,
 ) -> np.ndarray[Any, Any]:
     """Read frames in any order.
 
@@ -75,6 +80,8 @@ def fetch(
         Positions, not negative and not behind the end; any may occur more than once.
     one : callable
         Reads a single frame with all care, for those that did not come as they should.
+    track : AvcTrack or None
+        The film's packets, where they are known one by one; `order` then says how colours are coded.
 
     Returns
     -------
@@ -84,7 +91,6 @@ def fetch(
     memory = _Memory(order, wanted)
     cores = os.cpu_count() or 1
     positions = sorted(set(wanted))
-    track = _track(order, index)
     if track is None:
         apart = stretches(index, positions)
         groups = pieces(index, apart, min(cores, _WORKERS), lambda group: group[-1] - index.start(group[0]) + 1)
@@ -104,10 +110,10 @@ def fetch(
     return memory.result()
 
 
-def _track(order: Order, index: FrameIndex) -> AvcTrack | None:
-    """Find the packets of a film of which they are known one by one."""
-    request = order.film.request
-    if request.kind != "mp4" or order.film.stream != FILM or not hasattr(os, "memfd_create"):
+def track_of(film: Film, index: FrameIndex) -> AvcTrack | None:
+    """Find the packets of a film one by one; None where they are not told."""
+    request = film.request
+    if request.kind != "mp4" or film.stream != FILM or not hasattr(os, "memfd_create"):
         return None
     return avc_track(request.read_at, request.size, index)
 

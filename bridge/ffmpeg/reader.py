@@ -21,7 +21,7 @@ from bridge.errors import (
     UnsupportedPixels,
 )
 from bridge.ffmpeg import argv, probe
-from bridge.ffmpeg.batch import fetch
+from bridge.ffmpeg.batch import fetch, track_of
 from bridge.ffmpeg.containers import DEMUXERS
 from bridge.ffmpeg.damage import DamageJudge
 from bridge.ffmpeg.decoder import Decoder, Order, since
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from bridge.core.array import Array
     from bridge.core.format import Found
     from bridge.core.samples import Samples
+    from bridge.media.avc import AvcTrack
     from bridge.media.framing import FrameHead
     from bridge.media.index import Entry, FrameIndex
     from bridge.media.info import MediaInfo, VideoStream
@@ -139,6 +140,7 @@ class FilmReader(Reader):
     def _look_at(self, order: Order) -> None:
         self._order = order
         self._guide = Guide(order.film)
+        self._track: tuple[AvcTrack | None] | None = None  # once it was looked for
         self._damaged = DamageJudge(order.film, self._guide, strict=self._strict)
 
     def _pixels_of(self, dtype: Any) -> str:
@@ -454,7 +456,11 @@ class FilmReader(Reader):
         film = self._guide.whole()
         if any(self._damaged.known(index) for index in set(indexes)):
             return super()._batch(indexes)
-        frames = fetch(self._told_colours(), film, indexes, lambda index: self._exactly(index)[0])
+        if self._track is None:
+            self._track = (track_of(self._order.film, film),)
+        track = self._track[0]
+        order = self._order if track is None else self._told_colours()
+        frames = fetch(order, film, indexes, lambda index: self._exactly(index)[0], track)
         return frames, [film.meta(index) for index in indexes]
 
     def _info(self) -> MediaInfo:

@@ -72,11 +72,12 @@ class AvcTrack:
     def needed(self, positions: Sequence[int]) -> list[int]:
         """Give the samples that must be decoded for some frames, which rise, in the order of decoding."""
         wanted = set(self._order[list(positions)].tolist())
-        found: set[int] = set()
+        last: dict[int, int] = {}  # the first sample of each group of pictures, and the last that is wanted of it
         for position in positions:
             begin, end = self._order[[self._index.start(position), position]].tolist()
-            found.update(range(begin, end + 1))
-        return [sample for sample in sorted(found) if sample in wanted or not self._spare(sample)]
+            last[begin] = max(last.get(begin, end), end)
+        groups = (range(begin, end + 1) for begin, end in sorted(last.items()))
+        return [sample for group in groups for sample in group if sample in wanted or not self._spare(sample)]
 
     def _spare(self, sample: int) -> bool:
         """Tell whether no other picture refers to this one; False where that is not clear."""

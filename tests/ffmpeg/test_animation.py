@@ -46,7 +46,7 @@ def shown(path: Path) -> list[float]:
         ({"duration": 1}, [1.0] * 6),
         ({"duration": [0.1, 0.2, 0.3, 0.1, 0.1, 0.5]}, [0.1, 0.2, 0.3, 0.1, 0.1, 0.5]),
         ({"duration": np.array([0.5, 0.02, 0.02, 0.02, 0.02, 2.0])}, [0.5, 0.02, 0.02, 0.02, 0.02, 2.0]),
-        ({"timestamps": [0, 0.1, 0.2, 0.5, 0.9, 1.5]}, [0.1, 0.1, 0.3, 0.4, 0.6, 0.6]),
+        ({"timestamps": (0, 0.1, 0.2, 0.5, 0.9, 1.5)}, [0.1, 0.1, 0.3, 0.4, 0.6, 0.6]),
     ],
 )
 def test_frames_are_shown_for_as_long_as_was_said(
@@ -81,6 +81,12 @@ def test_a_list_that_gif_cannot_hold_keeps_its_total(tmp_path: Path) -> None:
     assert sum(shown(target)) == pytest.approx(3.0, abs=1e-9)
     assert set(shown(target)) == {0.33, 0.34}
     assert len(writer.changes) == 1
+
+
+def test_an_iterator_will_do(tmp_path: Path) -> None:
+    bridge.mimwrite(tmp_path / "film.gif", frames(3), timestamps=(n / 4 for n in range(3)))
+    bridge.mimwrite(tmp_path / "other.gif", frames(3), duration=iter([0.25] * 3))
+    assert shown(tmp_path / "film.gif") == shown(tmp_path / "other.gif") == [0.25] * 3
 
 
 @pytest.mark.parametrize("extension", ["gif", "apng"])
