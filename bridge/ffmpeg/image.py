@@ -12,6 +12,7 @@ from bridge.ffmpeg import argv
 from bridge.ffmpeg.animation import pixels_of
 from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.nut import NutFraming
+from bridge.media.orientation import told_upright, upright
 from bridge.media.pixels import for_array, memory_of, pixel_format
 from bridge.media.pnm import PnmFraming
 from bridge.media.sniff import PictureHead, picture_head
@@ -79,13 +80,17 @@ class StillReader(Reader):
     ----------
     on_damage : {"raise", "warn", "ignore"}
         What to do about a picture that ffmpeg decodes only with errors.
+    rotate : bool
+        Turn and mirror the picture as its orientation (EXIF's, or that of XMP) says; the metadata then says that it
+        is upright, and what it was in ``FILE``. By default pixels come as they are stored.
     """
 
     _format: StillFormat
 
-    def _open(self, *, on_damage: str = "raise", **kwargs: Any) -> None:
+    def _open(self, *, on_damage: str = "raise", rotate: bool = False, **kwargs: Any) -> None:
         super()._open(**kwargs)
         self._take_on_damage(on_damage)
+        self._orientation = 0  # as it is stored
         self._tool = toolbox().find("ffmpeg")
         head = picture_head(self.request.kind or "", self.request.read_at) or self._anymap()
         if head is None:
@@ -100,6 +105,10 @@ class StillReader(Reader):
             raise MissingCodec(f"{self.request.name} has {what}, which needs ImageMagick: {install_hint('magick')}")
         self._head = head
         self._pixels = pixel_format(pixels_of(head))
+        if rotate:
+            from bridge.media.metadata import orientation
+
+            self._orientation = orientation(self._meta(None))
 
     def _anymap(self) -> PictureHead | None:
         """Read the head of a binary PNM, the form that ffmpeg reads and writes; other forms need ImageMagick."""
@@ -136,7 +145,7 @@ class StillReader(Reader):
                 raise child.failure(CorruptMedia)
             if child.said():
                 self._damage(child.failure(CorruptMedia))
-        return self._pixels.view(frame), {"index": 0}
+        return upright(self._pixels.view(frame), self._orientation), {"index": 0}
 
     def _frame(self, source: FrameSource[FrameHead]) -> np.ndarray[Any, Any]:
         try:
@@ -153,7 +162,9 @@ class StillReader(Reader):
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
             return {"index": index}
-        return still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), self._head)
+        source = str(self._tool)
+        groups = still_meta(self.request.kind or "", self.request.read_at, self._format.name, source, self._head)
+        return told_upright(groups, self._orientation) if self._orientation else groups
 
 
 class StillWriter(Writer):

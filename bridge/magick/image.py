@@ -20,6 +20,7 @@ from bridge.magick import argv
 from bridge.magick.identify import identify
 from bridge.magick.pictures import PICTURES, Picture
 from bridge.media.info import MediaInfo, still_info, still_meta
+from bridge.media.orientation import told_upright, upright
 from bridge.media.pixels import for_array, memory_of
 from bridge.media.pnm import PnmFraming, pam_header
 from bridge.media.sniff import PictureHead, picture_head
@@ -49,19 +50,27 @@ class PictureReader(Reader):
     ----------
     on_damage : {"raise", "warn", "ignore"}
         What to do about a picture that is not whole, of which ImageMagick gives what there is.
+    rotate : bool
+        Turn and mirror the picture as its orientation (EXIF's, or that of XMP) says; the metadata then says that it
+        is upright, and what it was in ``FILE``. By default pixels come as they are stored.
     """
 
     _format: PictureFormat
 
-    def _open(self, *, on_damage: str = "raise", **kwargs: Any) -> None:
+    def _open(self, *, on_damage: str = "raise", rotate: bool = False, **kwargs: Any) -> None:
         super()._open(**kwargs)
         self._take_on_damage(on_damage)
+        self._orientation = 0  # as it is stored
         self._tool = toolbox().find("magick")
         self._picture = self._format.picture
         self._source: FrameSource[FrameHead] | None = None
         self._position = 0
         self._durations: list[float] | None = None
         self._head = self._describe()
+        if rotate:
+            from bridge.media.metadata import orientation
+
+            self._orientation = orientation(self._meta(None))
 
     def _describe(self) -> PictureHead:
         head = picture_head(self.request.kind or "", self.request.read_at)
@@ -104,7 +113,7 @@ class PictureReader(Reader):
             raise
         if self._position == self._head.frames:
             self._end(source)
-        return frame, self._meta(index)
+        return upright(frame, self._orientation), self._meta(index)
 
     def _start(self, index: int) -> FrameSource[FrameHead]:
         """Start a child that sends the pictures from the first on: up to `index`, or all when iterating."""
@@ -183,7 +192,8 @@ class PictureReader(Reader):
             shown = self._shown()
             times = {"time": sum(shown[:index]), "duration": shown[index]} if index < len(shown) else {}
             return {"index": index, **times}
-        return still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), head)
+        groups = still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), head)
+        return told_upright(groups, self._orientation) if self._orientation else groups
 
 
 class PictureWriter(Writer):
