@@ -206,7 +206,8 @@ def _to_one(reader: Reader, target: str, format: Format, wanted: _Wanted) -> str
             shape = frame.shape
         task.finish()
     if isinstance(format, FilmFormat):
-        _tell(losses(info, format, sound="audio_path" in options, alpha=alpha) + pace.note(), wanted)
+        lost = losses(info, format, sound="audio_path" in options, alpha=alpha)
+        _tell([*lost, *pace.note(), *writer.changes], wanted)
     return f"{target}: {_what(task.done, shape)}{_speed(options)}, {byte_count(Path(target).stat().st_size)}"
 
 

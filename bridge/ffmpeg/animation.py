@@ -102,9 +102,9 @@ class AnimationWriter(FilmWriter):
         if clock is None:
             return
         if self._times is None and self._fps * clock > 1:
-            raise ValueError(f"{self._format.name} shows at most {1 / clock} frames per second, not {self._fps}")
+            raise ValueError(f"{muxer.upper()} shows at most {1 / clock} frames per second, not {self._fps}")
         if self._times.rounded if self._times else (1 / self._fps) % clock:
-            self.changes.append(f"times were rounded to the {float(clock):g} s that {self._format.name} counts in")
+            self.changes.append(f"times were rounded to the {float(clock):g} s that {muxer.upper()} counts in")
 
 
 def _rate(duration: float) -> Fraction:

@@ -87,12 +87,19 @@ def test_every_nth_frame_at_the_same_speed(framebridge: Framebridge, film: Path,
 def test_a_film_to_gif_and_back(framebridge: Framebridge, film: Path, tmp_path: Path) -> None:
     made = framebridge("convert", film, tmp_path / "a.gif", "--every", "3")
     assert made.returncode == 0
-    assert made.stderr == "note: DST holds no sound\n"
+    rounded = "note: times were rounded to the 0.01 s that GIF counts in\n"
+    assert made.stderr == "note: DST holds no sound\n" + rounded
     assert length(tmp_path / "a.gif", "GIF-FFMPEG") == 10
     back = framebridge("convert", tmp_path / "a.gif", tmp_path / "b.mp4")
     assert back.returncode == 0
     assert length(tmp_path / "b.mp4") == 10
     assert bridge.probe(tmp_path / "b.mp4").duration == pytest.approx(1.0, abs=0.11)
+
+
+def test_what_was_rounded_is_said(framebridge: Framebridge, film: Path, tmp_path: Path) -> None:
+    made = framebridge("convert", film, tmp_path / "a.gif", "--every", "2", "--no-audio")
+    assert made.returncode == 0
+    assert "note: times were rounded to the 0.01 s" in made.stderr
 
 
 def test_real_footage(framebridge: Framebridge, real: Media, tmp_path: Path) -> None:
