@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bridge.media.alpha import has_alpha
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from fractions import Fraction
@@ -49,7 +47,7 @@ class Pace:
         return [f"the frames of SRC are not evenly spaced (up to {self._off:.2f} s off); DST plays them evenly"]
 
 
-def losses(info: MediaInfo, target: FilmFormat | None, *, sound: bool, alpha: bool) -> list[str]:
+def losses(info: MediaInfo, target: FilmFormat | None, *, sound: bool, unveiled: bool) -> list[str]:
     """Tell what of a film does not go along.
 
     Parameters
@@ -60,22 +58,21 @@ def losses(info: MediaInfo, target: FilmFormat | None, *, sound: bool, alpha: bo
         None for pictures.
     sound : bool
         Whether the source's first audio stream does.
-    alpha : bool
-        Whether its transparency does.
+    unveiled : bool
+        Whether its transparency does not.
     """
-    said = [] if info.video is None else list(_of_video(info.video, alpha=alpha))
+    said = [] if info.video is None else list(_of_video(info.video, unveiled=unveiled))
     if target is not None:
         said += _of_sound(info, target, sound=sound)
     return said
 
 
-def _of_video(video: VideoStream, *, alpha: bool) -> Iterator[str]:
+def _of_video(video: VideoStream, *, unveiled: bool) -> Iterator[str]:
     pixels = video.pixel_format or ""
     if _DEEP.search(pixels):
         yield f"{pixels} was read with 8 bits a channel"
-    layered = has_alpha(pixels) or video.tags.get("alpha_mode") == "1"
-    if layered and not alpha and video.codec not in ("gif", "apng"):
-        yield f"the transparency of {pixels} was left out"
+    if unveiled:
+        yield "the transparency of SRC was left out"
     if video.sample_aspect_ratio not in (None, 1):
         yield f"SRC has pixels of {video.sample_aspect_ratio}, DST has square ones"
 

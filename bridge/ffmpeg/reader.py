@@ -147,15 +147,17 @@ class FilmReader(Reader):
         """Give the pixel format of a dtype, or the usual one."""
         if dtype is None:
             return self._default_pixels()
-        name = _DTYPES.get((np.dtype(dtype).name, self._is_transparent()))
+        name = _DTYPES.get((np.dtype(dtype).name, self.transparent))
         if name is None:
             raise UnsupportedPixels(f"{self.request.name}: dtype is 'uint8' or 'uint16', not {dtype!r}")
         return name
 
     def _default_pixels(self) -> str:
-        return "rgba" if self._is_transparent() else "rgb24"
+        return "rgba" if self.transparent else "rgb24"
 
-    def _is_transparent(self) -> bool:
+    @property
+    def transparent(self) -> bool:
+        """Whether the film has transparency."""
         if self._transparency == MAYBE:
             with contextlib.suppress(CorruptMedia):
                 video = self._info().video

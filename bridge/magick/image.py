@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +15,14 @@ from bridge.errors import (
     CorruptMedia,
     LimitExceeded,
     MissingCodec,
+    NoSuchFrame,
     TruncatedMedia,
     UnsupportedPixels,
 )
 from bridge.magick import argv
 from bridge.magick.identify import identify
 from bridge.magick.pictures import PICTURES, Picture
+from bridge.media.index import FrameIndex, Packet
 from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.orientation import told_upright, upright
 from bridge.media.pixels import for_array, memory_of
@@ -29,11 +33,16 @@ from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.core.array import Array
     from bridge.core.request import Request
     from bridge.media.framing import FrameHead
 
 __all__ = ["PictureFormat", "PictureReader", "PictureWriter", "picture_formats"]
 
+
+_CLOCKS = {"gif": Fraction(1, 100)}  # seconds per tick; of others milliseconds
 
 # What libjpeg says of data that it cannot decode, while the program ends with success; bytes too many are harmless.
 _DAMAGE = re.compile(r"Corrupt JPEG data: (?!\d+ extraneous)[\w ]+")
@@ -65,7 +74,7 @@ class PictureReader(Reader):
         self._picture = self._format.picture
         self._source: FrameSource[FrameHead] | None = None
         self._position = 0
-        self._durations: list[float] | None = None
+        self._index: FrameIndex | None = None
         self._head = self._describe()
         if rotate:
             from bridge.media.metadata import orientation
@@ -179,19 +188,68 @@ class PictureReader(Reader):
     def _info(self) -> MediaInfo:
         return still_info(self.request.name, self._format.name, self.request.size, self._head)
 
-    def _shown(self) -> list[float]:
-        """Give how many seconds each picture of an animation is shown, as the file says it; else nothing."""
-        if self._durations is None:
-            groups = self._meta(None).values() if self._head.frames > 1 and self._picture.animated else ()
-            self._durations = next((group["durations"] for group in groups if "durations" in group), [])
-        return self._durations
+    def _times(self) -> FrameIndex:
+        """Give when each picture of an animation is shown, as the file says it; nothing for other files."""
+        if self._index is None:
+            animated = self._head.frames > 1 and self._picture.animated
+            groups = self._meta(None).values() if animated else ()
+            seconds: list[float] = next((group["durations"] for group in groups if "durations" in group), [])
+            clock = _CLOCKS.get(self.request.kind or "", Fraction(1, 1000))
+            ticks = [round(duration / clock) for duration in seconds[: self._head.frames]]
+            begins = itertools.accumulate(ticks[:-1], initial=0)
+            rows = [
+                Packet(begin, duration=long, key=not number)
+                for number, (begin, long) in enumerate(zip(begins, ticks, strict=False))
+            ]
+            self._index = FrameIndex.from_frames(rows, clock)
+        return self._index
+
+    def _film(self) -> FrameIndex:
+        self._check_open()
+        with self._lock:
+            found = self._times()
+        if not len(found):
+            raise self._no_film()
+        return found
+
+    @property
+    def timestamps(self) -> np.ndarray[Any, Any]:
+        """The time of every frame of an animation in seconds, float64."""
+        return self._film().timestamps
+
+    @property
+    def durations(self) -> np.ndarray[Any, Any]:
+        """How long every frame of an animation is shown, in seconds, float64."""
+        return self._film().seconds_shown
+
+    @property
+    def key_frames(self) -> np.ndarray[Any, Any]:
+        """The indexes of the frames that need no other, int64: the first."""
+        return np.flatnonzero(self._film().keys)
+
+    def at(self, seconds: float) -> Array:
+        """Read the frame of an animation that is on screen at a time.
+
+        Raises
+        ------
+        NoSuchFrame
+            If that is before the first frame or after the end of the last.
+        """
+        found = self._film().at(seconds)
+        if found is None:
+            raise NoSuchFrame(f"{self.request.name} has no picture at {seconds} s")
+        return self.get_data(found)
+
+    def frames_between(self, begin: float, end: float) -> Iterator[Array]:
+        """Iterate over the frames whose time is in ``begin <= time < end``, in seconds."""
+        for index in self._film().between(begin, end):
+            yield self.get_data(index)
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         head = self._head
         if index is not None:
-            shown = self._shown()
-            times = {"time": sum(shown[:index]), "duration": shown[index]} if index < len(shown) else {}
-            return {"index": index, **times}
+            times = self._times()
+            return times.meta(index) if index < len(times) else {"index": index}
         groups = still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), head)
         return told_upright(groups, self._orientation) if self._orientation else groups
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 import bridge
+from bridge.errors import NoSuchFrame
 from bridge.media.times import Times
 
 if TYPE_CHECKING:
@@ -59,6 +60,29 @@ def test_frames_are_shown_for_as_long_as_was_said(
         back = list(reader)
     assert [frame.meta["duration"] for frame in back] == pytest.approx(expected, abs=1e-3)
     assert [frame.meta["time"] for frame in back] == pytest.approx([0, *np.cumsum(expected)[:-1]], abs=1e-3)
+
+
+@pytest.mark.parametrize("extension", ["gif", "apng", pytest.param("webp", marks=pytest.mark.needs("magick"))])
+def test_an_animation_is_read_by_time(extension: str, tmp_path: Path) -> None:
+    target = tmp_path / f"film.{extension}"
+    first, *others = (Pillow.fromarray(frame) for frame in frames(5))
+    delays = [100, 300, 50, 200, 150]
+    form = "PNG" if extension == "apng" else None
+    first.save(target, form, save_all=True, append_images=others, duration=delays, lossless=True)
+    begins = [0, 0.1, 0.4, 0.45, 0.65]
+    with bridge.get_reader(target) as reader:
+        assert reader.timestamps == pytest.approx(begins, abs=1e-6)
+        assert reader.durations == pytest.approx([delay / 1000 for delay in delays], abs=1e-3)
+        assert reader.key_frames[0] == 0
+        for time, index in ((0, 0), (0.39, 1), (0.4, 2), (0.79, 4)):
+            frame = reader.at(time)
+            assert frame.meta["index"] == index
+            assert np.array_equal(frame[..., :3], frames(5)[index])
+        assert [frame.meta["index"] for frame in reader.frames_between(0.1, 0.45)] == [1, 2]
+        meta = reader[3].meta
+        assert set(meta) >= {"index", "pts", "time", "duration", "key_frame"}
+        with pytest.raises(NoSuchFrame):
+            reader.at(5)
 
 
 @pytest.mark.parametrize(("fps", "delays"), [(60, {0.01, 0.02}), (40, {0.02, 0.03}), (30, {0.03, 0.04}), (100, {0.01})])
