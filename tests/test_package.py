@@ -47,7 +47,7 @@ def test_a_star_import_gives_the_list() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'imred'"):
-        bridge.imred  # noqa: B018
+        bridge.imred  # noqa: B018 - it is to fail
 
 
 def test_the_version_is_the_one_that_is_installed() -> None:

@@ -163,7 +163,7 @@ def _uneven(reader: Reader, target: FilmFormat, wanted: _Wanted) -> list[float] 
 _UNEVEN = ("mp4", "mov", "matroska", "webm", "gif", "apng")
 
 
-def _unveiled(reader: Reader, target: Format, wanted: _Wanted) -> bool:
+def _opaque(reader: Reader, target: Format, wanted: _Wanted) -> bool:
     """Tell whether SRC is a film with transparency, and DST cannot have it."""
     if not isinstance(reader, FilmReader) or isinstance(reader, AnimationReader) or not reader.transparent:
         return False
@@ -177,14 +177,12 @@ def _goes_along(info: MediaInfo, target: FilmFormat, wanted: _Wanted) -> bool:
     return wanted.audio and wanted.fps is None and info.audio is not None and bool(target.container.audio)
 
 
-def _frames(
-    reader: Reader, task: Task, wanted: _Wanted, pace: Pace, *, unveiled: bool
-) -> Iterator[np.ndarray[Any, Any]]:
-    """Give the frames that are wanted, and count them; if they are to be `unveiled`, without the fourth channel."""
+def _frames(reader: Reader, task: Task, wanted: _Wanted, pace: Pace, *, opaque: bool) -> Iterator[np.ndarray[Any, Any]]:
+    """Give the frames that are wanted, and count them; `opaque` ones have no fourth channel."""
     for index, frame in enumerate(reader):
         pace.add(index, frame.meta.get("time"))
         if index % wanted.every == 0:
-            yield frame[..., :3] if unveiled else frame
+            yield frame[..., :3] if opaque else frame
             task.advance()
 
 
@@ -198,18 +196,18 @@ def _to_one(reader: Reader, target: str, format: Format, wanted: _Wanted) -> str
     """Write one file."""
     info = reader.info
     options = _options(reader, format, wanted)
-    unveiled = _unveiled(reader, format, wanted)
+    opaque = _opaque(reader, format, wanted)
     pace = Pace(info.video.fps if info.video and "timestamps" not in options else None)
     with ExitStack() as stack:
         writer = stack.enter_context(_opened(target, options))
         task = stack.enter_context(Progress(quiet=wanted.quiet)).add(Path(target).name, _count(reader, wanted))
         shape: tuple[int, ...] = ()
-        for frame in _frames(reader, task, wanted, pace, unveiled=unveiled):
+        for frame in _frames(reader, task, wanted, pace, opaque=opaque):
             writer.append_data(frame)
             shape = frame.shape
         task.finish()
     if isinstance(format, FilmFormat):
-        lost = losses(info, format, sound="audio_path" in options, unveiled=unveiled)
+        lost = losses(info, format, sound="audio_path" in options, opaque=opaque)
         _tell([*lost, *pace.note(), *writer.changes], wanted)
     return f"{target}: {_what(task.done, shape)}{_speed(options)}, {byte_count(Path(target).stat().st_size)}"
 
@@ -229,19 +227,19 @@ def _to_pictures(reader: Reader, target: str, pattern: re.Match[str], format: Fo
     folder = Path(target).parent
     _check_numbers(Path(target), pattern, wanted)
     options = _options(reader, format, wanted)
-    unveiled = _unveiled(reader, format, wanted)
+    opaque = _opaque(reader, format, wanted)
     pace = Pace(None)
     with ExitStack() as stack:
         made = part_name(folder)
         stack.callback(shutil.rmtree, made, ignore_errors=True)  # before it is made: an interrupt may come between
         made.mkdir(mode=0o700)
         task = stack.enter_context(Progress(quiet=wanted.quiet)).add(Path(target).name, _count(reader, wanted))
-        for number, frame in enumerate(_frames(reader, task, wanted, pace, unveiled=unveiled)):
+        for number, frame in enumerate(_frames(reader, task, wanted, pace, opaque=opaque)):
             _write(made / Path(_numbered(target, pattern, number)).name, frame, options)
         task.finish()
         for picture in sorted(made.iterdir()):
             picture.replace(folder / picture.name)
-    _tell(losses(reader.info, None, sound=False, unveiled=unveiled), wanted)
+    _tell(losses(reader.info, None, sound=False, opaque=opaque), wanted)
     names = [_numbered(target, pattern, number) for number in (0, task.done - 1)]
     return f"{task.done} pictures: {names[0]} to {names[1]}"
 

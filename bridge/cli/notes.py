@@ -47,7 +47,7 @@ class Pace:
         return [f"the frames of SRC are not evenly spaced (up to {self._off:.2f} s off); DST plays them evenly"]
 
 
-def losses(info: MediaInfo, target: FilmFormat | None, *, sound: bool, unveiled: bool) -> list[str]:
+def losses(info: MediaInfo, target: FilmFormat | None, *, sound: bool, opaque: bool) -> list[str]:
     """Tell what of a film does not go along.
 
     Parameters
@@ -58,20 +58,20 @@ def losses(info: MediaInfo, target: FilmFormat | None, *, sound: bool, unveiled:
         None for pictures.
     sound : bool
         Whether the source's first audio stream does.
-    unveiled : bool
-        Whether its transparency does not.
+    opaque : bool
+        Whether frames lose their transparency.
     """
-    said = [] if info.video is None else list(_of_video(info.video, unveiled=unveiled))
+    said = [] if info.video is None else list(_of_video(info.video, opaque=opaque))
     if target is not None:
         said += _of_sound(info, target, sound=sound)
     return said
 
 
-def _of_video(video: VideoStream, *, unveiled: bool) -> Iterator[str]:
+def _of_video(video: VideoStream, *, opaque: bool) -> Iterator[str]:
     pixels = video.pixel_format or ""
     if _DEEP.search(pixels):
         yield f"{pixels} was read with 8 bits a channel"
-    if unveiled:
+    if opaque:
         yield "the transparency of SRC was left out"
     if video.sample_aspect_ratio not in (None, 1):
         yield f"SRC has pixels of {video.sample_aspect_ratio}, DST has square ones"

@@ -303,30 +303,52 @@ class Reader(_Stream):
 
     # Time and sound, for film
 
+    def _index(self) -> Any:
+        """Give when each image is shown, a `bridge.media.index.FrameIndex`; only film and animations can."""
+        raise self._no_film()
+
     @property
     def timestamps(self) -> np.ndarray[Any, Any]:
         """The time of every frame in seconds on the file's own clock, float64."""
-        raise self._no_film()
+        times: np.ndarray[Any, Any] = self._index().timestamps
+        return times
 
     @property
     def durations(self) -> np.ndarray[Any, Any]:
         """How long every frame is shown, in seconds, float64."""
-        raise self._no_film()
+        shown: np.ndarray[Any, Any] = self._index().seconds_shown
+        return shown
 
     @property
     def key_frames(self) -> np.ndarray[Any, Any]:
-        """The indexes of the key frames, int64."""
-        raise self._no_film()
+        """The indexes of the key frames, which need no other, int64."""
+        return np.flatnonzero(self._index().keys)
 
     def at(self, seconds: float) -> Array:
-        """Read the frame that is on screen at a time."""
-        del seconds
-        raise self._no_film()
+        """Read the frame that is on screen at a time.
+
+        Parameters
+        ----------
+        seconds : float
+            On the file's own clock, that of `timestamps`; a transport stream may begin anywhere.
+
+        Raises
+        ------
+        NoSuchFrame
+            If that is before the first frame or after the end of the last.
+        """
+        film = self._index()
+        found = film.at(seconds)
+        if found is None:
+            shown = film.timestamps
+            ends = f"from {shown[0]:.6g} to {shown[-1] + film.seconds_shown[-1]:.6g} s" if len(film) else "nothing"
+            raise NoSuchFrame(f"{self._request.name} has no picture at {seconds} s: it shows {ends}")
+        return self.get_data(found)
 
     def frames_between(self, begin: float, end: float) -> Iterator[Array]:
-        """Iterate over the frames whose time is in ``begin <= time < end``, in seconds."""
-        del begin, end
-        raise self._no_film()
+        """Iterate over the frames whose time is in ``begin <= time < end``, in seconds as in `timestamps`."""
+        for index in self._index().between(begin, end):
+            yield self.get_data(index)
 
     def audio(self, stream: int = 0) -> np.ndarray[Any, Any]:
         """Read the sound."""

@@ -348,9 +348,11 @@ def decodes(film: Film) -> bool:
     tool = toolbox().find("ffmpeg")
     arguments = argv.decode(tool.release, film.demuxer, _GRAY, stream=film.stream, wish=_TINY, listed=True)
     lines = _Lines(film, tool.path, arguments)
-    with contextlib.suppress(CorruptMedia):
+    try:
         for _ in lines:
             pass
+    except CorruptMedia:  # it failed, whether or not it said why
+        return False
     return not lines.troubled
 
 

@@ -16,7 +16,6 @@ from bridge.core.format import Reader
 from bridge.errors import (
     CorruptMedia,
     LimitExceeded,
-    NoSuchFrame,
     TruncatedMedia,
     UnsupportedPixels,
 )
@@ -35,9 +34,8 @@ from bridge.process.child import words
 from bridge.process.tools import Tool, toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from bridge.core.array import Array
     from bridge.core.format import Found
     from bridge.core.samples import Samples
     from bridge.media.avc import AvcTrack
@@ -373,47 +371,6 @@ class FilmReader(Reader):
         return self._free_frame(index) if self._loop else None
 
     # What users call besides
-
-    @property
-    def timestamps(self) -> np.ndarray[Any, Any]:
-        """The time of every frame in seconds on the file's own clock, float64."""
-        return self._index().timestamps
-
-    @property
-    def durations(self) -> np.ndarray[Any, Any]:
-        """How long every frame is shown, in seconds, float64."""
-        return self._index().seconds_shown
-
-    @property
-    def key_frames(self) -> np.ndarray[Any, Any]:
-        """The indexes of the key frames, int64."""
-        return np.flatnonzero(self._index().keys)
-
-    def at(self, seconds: float) -> Array:
-        """Read the frame that is on screen at a time.
-
-        Parameters
-        ----------
-        seconds : float
-            On the file's own clock, that of `timestamps`; a transport stream may begin anywhere.
-
-        Raises
-        ------
-        NoSuchFrame
-            If that is before the first frame or after the end of the last.
-        """
-        film = self._index()
-        found = film.at(seconds)
-        if found is None:
-            shown = film.timestamps
-            ends = f"from {shown[0]:.6g} to {shown[-1] + film.seconds_shown[-1]:.6g} s" if len(film) else "nothing"
-            raise NoSuchFrame(f"{self.request.name} has no picture at {seconds} s: it shows {ends}")
-        return self.get_data(found)
-
-    def frames_between(self, begin: float, end: float) -> Iterator[Array]:
-        """Iterate over the frames whose time is in ``begin <= time < end``, in seconds as in `timestamps`."""
-        for index in self._index().between(begin, end):
-            yield self.get_data(index)
 
     def audio(self, stream: int = 0) -> Samples:
         """Read the sound of the film.

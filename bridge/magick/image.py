@@ -15,7 +15,6 @@ from bridge.errors import (
     CorruptMedia,
     LimitExceeded,
     MissingCodec,
-    NoSuchFrame,
     TruncatedMedia,
     UnsupportedPixels,
 )
@@ -33,9 +32,6 @@ from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bridge.core.array import Array
     from bridge.core.request import Request
     from bridge.media.framing import FrameHead
 
@@ -74,7 +70,7 @@ class PictureReader(Reader):
         self._picture = self._format.picture
         self._source: FrameSource[FrameHead] | None = None
         self._position = 0
-        self._index: FrameIndex | None = None
+        self._shown: FrameIndex | None = None
         self._head = self._describe()
         if rotate:
             from bridge.media.metadata import orientation
@@ -190,7 +186,7 @@ class PictureReader(Reader):
 
     def _times(self) -> FrameIndex:
         """Give when each picture of an animation is shown, as the file says it; nothing for other files."""
-        if self._index is None:
+        if self._shown is None:
             animated = self._head.frames > 1 and self._picture.animated
             groups = self._meta(None).values() if animated else ()
             seconds: list[float] = next((group["durations"] for group in groups if "durations" in group), [])
@@ -201,49 +197,16 @@ class PictureReader(Reader):
                 Packet(begin, duration=long, key=not number)
                 for number, (begin, long) in enumerate(zip(begins, ticks, strict=False))
             ]
-            self._index = FrameIndex.from_frames(rows, clock)
-        return self._index
+            self._shown = FrameIndex.from_frames(rows, clock)
+        return self._shown
 
-    def _film(self) -> FrameIndex:
+    def _index(self) -> FrameIndex:
         self._check_open()
         with self._lock:
             found = self._times()
         if not len(found):
             raise self._no_film()
         return found
-
-    @property
-    def timestamps(self) -> np.ndarray[Any, Any]:
-        """The time of every frame of an animation in seconds, float64."""
-        return self._film().timestamps
-
-    @property
-    def durations(self) -> np.ndarray[Any, Any]:
-        """How long every frame of an animation is shown, in seconds, float64."""
-        return self._film().seconds_shown
-
-    @property
-    def key_frames(self) -> np.ndarray[Any, Any]:
-        """The indexes of the frames that need no other, int64: the first."""
-        return np.flatnonzero(self._film().keys)
-
-    def at(self, seconds: float) -> Array:
-        """Read the frame of an animation that is on screen at a time.
-
-        Raises
-        ------
-        NoSuchFrame
-            If that is before the first frame or after the end of the last.
-        """
-        found = self._film().at(seconds)
-        if found is None:
-            raise NoSuchFrame(f"{self.request.name} has no picture at {seconds} s")
-        return self.get_data(found)
-
-    def frames_between(self, begin: float, end: float) -> Iterator[Array]:
-        """Iterate over the frames whose time is in ``begin <= time < end``, in seconds."""
-        for index in self._film().between(begin, end):
-            yield self.get_data(index)
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         head = self._head

@@ -173,7 +173,8 @@ def _chunks(read_at: ReadAt, size: int) -> tuple[int, str] | None:
     return None
 
 
-_CHUNK = re.compile(rb"\d\d[a-z]{2}|[0-9A-F]{2}(?:dc|db|wb|tx|pc)|ix\d\d|JUNK|idx1")
+# The number of a stream and two characters of its kind, with DV's ``00__``, or one of what may lie between.
+_CHUNK = re.compile(rb"[0-9A-Fa-f]{2}[ -~]{2}|ix\d\d|JUNK|idx1")
 
 
 def _flv(read_at: ReadAt, size: int) -> str:
@@ -193,11 +194,8 @@ def _tags(read_at: ReadAt, size: int) -> tuple[int, str] | None:
             return at, f"byte {at} should begin a tag, and does not"
         if at + length + 4 > size:
             return at, _past("its last tag", at + length + 4, size)
-        if int.from_bytes(read_at(at + length, 4), "big") not in (
-            length,
-            length - 11,
-            0,
-        ):  # not all writers count alike
+        told = int.from_bytes(read_at(at + length, 4), "big")
+        if told not in (length, length - 11, 0):  # not all writers count alike
             return at, f"the tag at byte {at} does not fit its size"
         at += length + 4
     return None

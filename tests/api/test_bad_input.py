@@ -101,7 +101,7 @@ def test_read_only_folder(tmp_path: Path, unprivileged: Callable[[Callable[[], A
     folder.chmod(0o555)
     for name in ("picture.png", "film.mp4", "array.npy"):
         with pytest.raises(errors.ForbiddenUri, match="another folder"):
-            unprivileged(lambda name=name: bridge.imwrite(folder / name, IMAGE))  # type: ignore[misc]
+            unprivileged(lambda name=name: bridge.imwrite(folder / name, IMAGE))  # type: ignore[misc] # the name is bound at once
     assert not list(folder.iterdir())
 
 

@@ -35,7 +35,7 @@ def test_every_png_is_equal_in_every_pixel(media: Media) -> None:
         got, wanted = bridge.imread(path), pillow(path)
         assert got.dtype == (np.uint16 if path.name in SIXTEEN_BITS else np.uint8), path.name
         if path.name in SIXTEEN_BITS:
-            got = got >> 8  # type: ignore[assignment]
+            got = got >> 8  # type: ignore[assignment] # no Array any more
         assert np.array_equal(got, wanted), path.name
 
 
@@ -90,7 +90,7 @@ def test_png_and_gif_read_the_same_without_imagemagick(media: Media, monkeypatch
     for path in media.all(".png"):
         got, wanted = bridge.imread(path), pillow(path)
         if path.name in SIXTEEN_BITS:
-            got = got >> 8  # type: ignore[assignment]
+            got = got >> 8  # type: ignore[assignment] # no Array any more
         assert np.array_equal(got, wanted), path.name
     for path in media.all(".gif"):
         with Image.open(path) as picture:

@@ -59,7 +59,7 @@ ALIASES = {
 
 def written(signature: str) -> list[tuple[str, Any]]:
     """Give the parameters of a signature as the text has it, each with its default."""
-    arguments = ast.parse(f"def _({signature.partition('(')[2]}: ...").body[0].args  # type: ignore[attr-defined]
+    arguments = ast.parse(f"def _({signature.partition('(')[2]}: ...").body[0].args  # type: ignore[attr-defined] # it is a def
     names = [argument.arg for argument in arguments.args]
     defaults = [inspect.Parameter.empty] * (len(names) - len(arguments.defaults))
     defaults += [ast.literal_eval(default) for default in arguments.defaults]

@@ -104,7 +104,7 @@ def test_indexes(sample: Sample, files: Files) -> None:
     with reader_of(sample, files) as reader:
         for wrong in ("0", None, 1.0, np.float64(0), [0], slice(0, 1)):
             with pytest.raises(TypeError):
-                reader.get_data(wrong)  # type: ignore[arg-type]
+                reader.get_data(wrong)  # type: ignore[arg-type] # a mistake
         for far in (sample.count, sample.count + 1, -sample.count - 1, 10**9, -(10**9), 10**30):
             with pytest.raises(errors.NoSuchFrame) as caught:
                 reader.get_data(far)

@@ -53,7 +53,7 @@ def test_axes_of_imagej_and_ome(kind: str, axes: str, tmp_path: Path) -> None:
     array = volume("uint8", tuple(sides[axis] for axis in axes))
     photometric = "rgb" if "S" in axes else "minisblack"
     path = tmp_path / ("volume.ome.tif" if kind == "ome" else "volume.tif")
-    tifffile.imwrite(path, array, metadata={"axes": axes}, photometric=photometric, **{kind: True})  # type: ignore[arg-type]
+    tifffile.imwrite(path, array, metadata={"axes": axes}, photometric=photometric, **{kind: True})  # type: ignore[arg-type] # any keyword
     wanted = tifffile.imread(path)
     back = bridge.volread(path)
     assert back.shape == wanted.shape

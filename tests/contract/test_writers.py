@@ -77,7 +77,7 @@ def test_nothing_is_read_from_a_writer(name: str, tmp_path: Path) -> None:
             with pytest.raises((AttributeError, TypeError, errors.Closed)):
                 getattr(writer, method)()
         with pytest.raises(TypeError):
-            list(writer)  # type: ignore[call-overload]
+            list(writer)  # type: ignore[call-overload] # a mistake
 
 
 @says(
@@ -155,9 +155,9 @@ def test_final_meta_data(tmp_path: Path) -> None:
 def test_meta_data_of_the_wrong_kind(name: str, tmp_path: Path) -> None:
     with bridge.get_writer(tmp_path / name) as writer:
         with pytest.raises((TypeError, ValueError)):
-            writer.append_data(frame(0), "text")  # type: ignore[arg-type]
+            writer.append_data(frame(0), "text")  # type: ignore[arg-type] # a mistake
         with pytest.raises((TypeError, ValueError)):
-            writer.set_meta_data("text")  # type: ignore[arg-type]
+            writer.set_meta_data("text")  # type: ignore[arg-type] # a mistake
         writer.append_data(frame(0))
 
 
@@ -191,7 +191,7 @@ def test_what_is_not_written_is_told(name: str, tmp_path: Path) -> None:
     assert "nonsense" in told
     for field, value in GIVEN.items():
         if field in ("EXIF", "XMP"):
-            for inner, text in value.items():  # type: ignore[attr-defined]
+            for inner, text in value.items():  # type: ignore[attr-defined] # a group is a dict
                 assert text in found or field in told or inner in told, inner
         else:
             assert field in told or str(value) in found, field

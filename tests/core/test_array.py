@@ -44,8 +44,8 @@ def _copies() -> dict[str, Callable[[Array], Any]]:
         "arithmetic": lambda a: a + 1,
         "both sides": lambda a: 255 - a,
         "pickle": lambda a: pickle.loads(pickle.dumps(a)),  # noqa: S301 - our own
-        "old pickle": lambda a: pickle.loads(pickle.dumps(a, 2)),  # noqa: S301
-        "buffers": lambda a: pickle.loads(pickle.dumps(a, 5)),  # noqa: S301
+        "old pickle": lambda a: pickle.loads(pickle.dumps(a, 2)),  # noqa: S301 - our own
+        "buffers": lambda a: pickle.loads(pickle.dumps(a, 5)),  # noqa: S301 - our own
         "one axis": lambda a: a.mean(axis=0),
     }
 

@@ -81,8 +81,8 @@ def _kept() -> dict[str, Callable[[Batch], Any]]:
         "two": lambda b: b + b,
         "out": lambda b: np.add(b, 1, out=b),
         "pickle": lambda b: pickle.loads(pickle.dumps(b)),  # noqa: S301 - our own
-        "old pickle": lambda b: pickle.loads(pickle.dumps(b, 2)),  # noqa: S301
-        "buffers": lambda b: pickle.loads(pickle.dumps(b, 5)),  # noqa: S301
+        "old pickle": lambda b: pickle.loads(pickle.dumps(b, 2)),  # noqa: S301 - our own
+        "buffers": lambda b: pickle.loads(pickle.dumps(b, 5)),  # noqa: S301 - our own
         "whole slice": lambda b: b[:],
     }
 

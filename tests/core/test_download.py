@@ -747,20 +747,20 @@ class _Ftp:
     def USER(self) -> str:  # noqa: N802 - as the protocol has it
         return "331 password?"
 
-    def PASS(self) -> str:  # noqa: N802
+    def PASS(self) -> str:  # noqa: N802 - ftp's own names
         return "230 in"
 
-    def TYPE(self) -> str:  # noqa: N802
+    def TYPE(self) -> str:  # noqa: N802 - ftp's own names
         return "200 binary"
 
-    def SIZE(self) -> str:  # noqa: N802
+    def SIZE(self) -> str:  # noqa: N802 - ftp's own names
         return f"213 {len(self.data)}"
 
     def PASV(self) -> str:  # noqa: N802 - with the address of somebody else, who must be left alone
         port = self.passive.getsockname()[1]
         return f"227 passive (192,0,2,1,{port >> 8},{port & 255})"
 
-    def RETR(self) -> str:  # noqa: N802
+    def RETR(self) -> str:  # noqa: N802 - ftp's own names
         return "150 here it comes"
 
 

@@ -309,7 +309,7 @@ def test_a_read_only_folder_is_forbidden_before_any_work(tmp_path: Path, unprivi
     folder.chmod(0o555)
     for name in ("a.png", "b.png"):
         with pytest.raises(ForbiddenUri, match="choose another folder"):
-            unprivileged(lambda name=name: Request(folder / name, writing=True))  # type: ignore[misc]
+            unprivileged(lambda name=name: Request(folder / name, writing=True))  # type: ignore[misc] # the name is bound at once
     folder.chmod(0o755)
     assert _left(folder) == {"a.png"}
 

@@ -182,7 +182,7 @@ def test_in_random_order(case: Case, film: Path, frames: list[bridge.Array]) -> 
 
 
 def test_in_a_batch(case: Case, film: Path, frames: list[bridge.Array]) -> None:
-    chance = random.Random(case.name)  # noqa: S311
+    chance = random.Random(case.name)  # noqa: S311 - no secret
     order = chance.choices(range(-len(frames), len(frames)), k=15)
     with bridge.get_reader(film, case.format) as reader:
         batch = reader.get_batch(order)

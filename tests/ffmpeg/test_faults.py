@@ -51,7 +51,7 @@ def write_and_kill(target: Path, chance: random.Random) -> int:
         for number in range(frames):
             writer.append_data(TINY[number])
             if number == 0:  # by its start time, too: its number may be somebody else's when we strike
-                encoder = psutil.Process(writer._sink.child.pid)  # type: ignore[attr-defined]
+                encoder = psutil.Process(writer._sink.child.pid)  # type: ignore[attr-defined] # a FilmWriter has it
             if number == last and moment != "while closing":
                 time.sleep(chance.choice((0, 0.005, 0.03)))
                 encoder.kill()
@@ -283,7 +283,7 @@ def test_an_exception_leaves_no_recording(frames: int, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), bridge.get_writer(tmp_path / "film.mp4", crash_safe=True) as writer:
         for frame in TINY[:frames]:
             writer.append_data(frame)
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018 - it is to fail
     assert not list(tmp_path.iterdir())
 
 
@@ -296,7 +296,7 @@ def test_a_recording_whose_encoder_dies_is_kept_and_named(tmp_path: Path) -> Non
             writer.append_data(TINY[number % len(TINY)])
             if number == 100:
                 time.sleep(0.3)
-                psutil.Process(writer._sink.child.pid).kill()  # type: ignore[attr-defined]
+                psutil.Process(writer._sink.child.pid).kill()  # type: ignore[attr-defined] # a FilmWriter has it
     (recording,) = tmp_path.iterdir()
     assert str(recording) in str(caught.value)
     assert count(recording) >= 50

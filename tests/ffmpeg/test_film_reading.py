@@ -48,9 +48,9 @@ def test_other_pixel_formats_equal_ffmpegs(pixels: str, real: Any, ffmpeg: str) 
     frames = bridge.mimread(real("carphone_pristine.mp4"), pixelformat=pixels)
     assert len(frames) == 120
     if pixels == "bgr24":  # the array is RGB whatever the order in memory
-        frames = [frame[..., ::-1] for frame in frames]  # type: ignore[misc]
+        frames = [frame[..., ::-1] for frame in frames]  # type: ignore[misc] # Arrays stay arrays
     if pixels == "gbrp":
-        frames = [np.stack([frame[..., 1], frame[..., 2], frame[..., 0]]) for frame in frames]  # type: ignore[misc]
+        frames = [np.stack([frame[..., 1], frame[..., 2], frame[..., 0]]) for frame in frames]  # type: ignore[misc] # Arrays stay arrays
     assert b"".join(frame.tobytes() for frame in frames) == wanted
 
 
@@ -157,7 +157,7 @@ def test_a_cut_stream_is_never_longer_and_never_padded(cut: float, lavfi: Any, t
 def test_a_killed_decoder_is_told_with_the_frames_that_came(real: Any) -> None:
     with bridge.get_reader(real("bigbuckbunny.mp4")) as reader:
         reader.get_data(2)
-        os.kill(reader._decoder.child.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        os.kill(reader._decoder.child.pid, signal.SIGKILL)  # type: ignore[attr-defined] # a FilmReader has it
         with pytest.raises(errors.ToolFailed, match="SIGKILL") as caught:
             for _ in range(200):
                 reader.get_next_data()

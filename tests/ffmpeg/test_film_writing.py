@@ -150,7 +150,7 @@ def test_a_killed_encoder_leaves_no_trace(when: int, tmp_path: Path) -> None:
         for number, frame in enumerate(numbered(300, 480, 640)):
             writer.append_data(frame)
             if number == when:
-                os.kill(writer._sink.child.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+                os.kill(writer._sink.child.pid, signal.SIGKILL)  # type: ignore[attr-defined] # a FilmWriter has it
     assert writer.closed
     assert not list(tmp_path.iterdir())
 
@@ -158,7 +158,7 @@ def test_a_killed_encoder_leaves_no_trace(when: int, tmp_path: Path) -> None:
 def test_an_exception_of_the_users_leaves_no_trace_and_comes_out(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), bridge.get_writer(tmp_path / "film.mp4") as writer:
         writer.append_data(numbered(1)[0])
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018 - it is to fail
     assert not list(tmp_path.iterdir())
 
 

@@ -187,20 +187,27 @@ def noise(height: int, width: int) -> Image:
     return np.random.default_rng(height * width).integers(1, 256, (height, width, 3), np.uint8)
 
 
+def fitted(folder: Path, image: Image, keyword: str, number: int, shape: tuple[int, int]) -> list[Any]:
+    """Write it three times with pad= or crop=; give what is read back, of that shape, and told to be."""
+    height, width = image.shape[:2]
+    keywords: dict[str, Any] = {keyword: number, **LOSSLESS}
+    with bridge.get_writer(folder / "film.mkv", **keywords) as writer:
+        for _ in range(3):
+            writer.append_data(image)
+    sizes = (f"{width}x{height}", f"{shape[1]}x{shape[0]}", keyword)
+    assert bool(writer.changes) is (shape != (height, width))
+    assert all(size in change for change in writer.changes for size in sizes)
+    frames = bridge.mimread(folder / "film.mkv")
+    assert [frame.shape for frame in frames] == 3 * [(*shape, 3)]
+    return frames
+
+
 @pytest.mark.parametrize(
     ("pad", "shape"), [(True, (34, 48)), (2, (34, 48)), (16, (48, 48)), (1, (33, 47)), (0, (33, 47)), (5, (35, 50))]
 )
 def test_padding_adds_black_at_the_right_and_at_the_bottom(pad: int, shape: tuple[int, int], tmp_path: Path) -> None:
     image = noise(33, 47)
-    with bridge.get_writer(tmp_path / "film.mkv", pad=pad, **LOSSLESS) as writer:
-        for _ in range(3):
-            writer.append_data(image)
-    assert bool(writer.changes) is (shape != (33, 47))
-    assert all(
-        "47x33" in change and f"{shape[1]}x{shape[0]}" in change and "pad" in change for change in writer.changes
-    )
-    for frame in bridge.mimread(tmp_path / "film.mkv"):
-        assert frame.shape == (*shape, 3)
+    for frame in fitted(tmp_path, image, "pad", pad, shape):
         assert np.array_equal(frame[:33, :47], image)
         assert not frame[33:].any()
         assert not frame[:, 47:].any()
@@ -211,15 +218,7 @@ def test_padding_adds_black_at_the_right_and_at_the_bottom(pad: int, shape: tupl
 )
 def test_cropping_cuts_at_the_right_and_at_the_bottom(crop: int, shape: tuple[int, int], tmp_path: Path) -> None:
     image = noise(33, 47)
-    with bridge.get_writer(tmp_path / "film.mkv", crop=crop, **LOSSLESS) as writer:
-        for _ in range(3):
-            writer.append_data(image)
-    assert bool(writer.changes) is (shape != (33, 47))
-    assert all(
-        "47x33" in change and f"{shape[1]}x{shape[0]}" in change and "crop" in change for change in writer.changes
-    )
-    for frame in bridge.mimread(tmp_path / "film.mkv"):
-        assert frame.shape == (*shape, 3)
+    for frame in fitted(tmp_path, image, "crop", crop, shape):
         assert np.array_equal(frame, image[: shape[0], : shape[1]])
 
 
@@ -263,7 +262,7 @@ def test_two_ways_to_fit_exclude_each_other(keywords: dict[str, Any], tmp_path: 
 @pytest.mark.parametrize("keyword", ["pad", "crop"])
 def test_a_negative_multiple_is_refused(keyword: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="pad"):
-        bridge.get_writer(tmp_path / "film.mp4", **{keyword: -2})  # type: ignore[arg-type]
+        bridge.get_writer(tmp_path / "film.mp4", **{keyword: -2})  # type: ignore[arg-type] # any keyword
     assert not list(tmp_path.iterdir())
 
 

@@ -86,6 +86,7 @@ _AVI = piece(b"LIST", b"hdrl" + piece(b"avih", bytes(56))) + piece(b"LIST", _MOV
 WHOLE = {
     "flv": ("flv", _FLV),
     "avi with chunks": ("avi", riff(b"AVI ", _AVI)),
+    "avi of DV": ("avi", riff(b"AVI ", _AVI.replace(b"00dc", b"00__"))),
     "mp4": ("mp4", box(b"ftyp", b"isom") + box(b"free", b"") + box(b"mdat", bytes(99)) + box(b"moov", bytes(30))),
     "large mp4": ("mp4", box(b"ftyp", b"isom") + large_box(b"mdat", bytes(99)) + box(b"moov", bytes(30))),
     "matroska": ("matroska", _EBML + element("18538067", _INFO + _CLUSTER * 3 + element("1c53bb6b", b"cue"), wide=8)),
