@@ -22,6 +22,7 @@ from bridge.media.index import (
     doubtful_beginning,
     entries_of,
 )
+from bridge.media.info import maybe_in_fields
 from bridge.media.pixels import pixel_format
 from bridge.process.child import Child, words
 from bridge.process.tools import toolbox
@@ -46,6 +47,11 @@ class Film:
     demuxer: str | None
     stream: str = argv.FILM
 
+    @property
+    def number(self) -> int:
+        """Which of the video streams it is."""
+        return int(self.stream.partition(":")[2])
+
 
 @dataclass(slots=True)
 class _Facts:
@@ -53,7 +59,7 @@ class _Facts:
 
     time_base: Fraction | None = None
     codec: str = ""
-    interlaced: bool = False
+    field_order: str | None = None
     pixels: int = 0
 
 
@@ -136,7 +142,7 @@ class Listing:
             said = _fields(line)
             self.facts.codec = said.get(b"codec_name", b"").decode()
             self.facts.time_base = _ratio(said.get(b"time_base", b""))
-            self.facts.interlaced = said.get(b"field_order", b"") in (b"tt", b"bb", b"tb", b"bt")
+            self.facts.field_order = said.get(b"field_order", b"").decode()
             self.facts.pixels = (_int(said.get(b"width", b"")) or 0) * (_int(said.get(b"height", b"")) or 0)
         return None
 
@@ -258,7 +264,7 @@ def build(listing: Listing) -> FrameIndex:
     facts, film = listing.facts, listing.film
     if not packets and listing.reliable:
         return FrameIndex.from_frames([], facts.time_base or Fraction(1))
-    doubtful = facts.codec in _HIDDEN_FRAMES or (facts.codec == "h264" and facts.interlaced)
+    doubtful = facts.codec in _HIDDEN_FRAMES or maybe_in_fields(facts.codec, facts.field_order or _field_order(film))
     told = listing.reliable and not doubtful and facts.time_base is not None
     index = FrameIndex.from_packets(packets, facts.time_base or Fraction(1)) if told else None
     cut = doubtful_beginning(packets)
@@ -275,6 +281,12 @@ _SQUEEZED = (("mpeg2video", "mpegts"), ("mpeg1video", "mpegts"))
 
 # Not every packet of these is a frame that is shown.
 _HIDDEN_FRAMES = ("vp8", "theora")
+
+
+def _field_order(film: Film) -> str | None:
+    """Ask ffmpeg, where there is no ffprobe, of which the listing says it."""
+    video = media_info(film.request, film.demuxer).film(film.number)
+    return None if video is None else video.field_order
 
 
 def _beheaded(film: Film, index: FrameIndex) -> FrameIndex:
@@ -364,5 +376,5 @@ def sizes(film: Film) -> list[tuple[int, int]]:
     lines = _Lines(film, ffprobe.path, argv.list_frames(film.demuxer, film.stream))
     rows = (_fields(line) for line in lines if line.startswith(b"frame|"))
     coded = [(_int(row.get(b"width", b"")) or 0, _int(row.get(b"height", b"")) or 0) for row in rows]
-    video = media_info(film.request, film.demuxer).video
+    video = media_info(film.request, film.demuxer).film(film.number)
     return [size[::-1] for size in coded] if video is not None and video.rotation % 180 else coded

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.errors import CorruptMedia
 from bridge.ffmpeg import argv
-from bridge.media.info import AudioStream, MediaInfo, OtherStream, VideoStream
+from bridge.media.info import AudioStream, MediaInfo, OtherStream, VideoStream, maybe_in_fields
 from bridge.process.child import Output, run, words
 from bridge.process.tools import Tool, toolbox
 
@@ -117,6 +117,7 @@ def _stream(row: dict[str, Any]) -> VideoStream | AudioStream | OtherStream:
 
 
 def _video(row: dict[str, Any], index: int, codec: str) -> VideoStream:
+    order = _known(row.get("field_order"))
     return VideoStream(
         index=index,
         codec=codec,
@@ -127,7 +128,7 @@ def _video(row: dict[str, Any], index: int, codec: str) -> VideoStream:
         time_base=_ratio(row.get("time_base")),
         start=_float(row.get("start_time")),
         duration=_float(row.get("duration")),
-        frames=_int(row.get("nb_frames")),
+        frames=None if maybe_in_fields(codec, order) else _int(row.get("nb_frames")),
         bit_rate=_int(row.get("bit_rate")),
         rotation=_rotation(row),
         sample_aspect_ratio=_ratio(row.get("sample_aspect_ratio")),
@@ -135,6 +136,7 @@ def _video(row: dict[str, Any], index: int, codec: str) -> VideoStream:
         color_space=_known(row.get("color_space")),
         color_primaries=_known(row.get("color_primaries")),
         color_transfer=_known(row.get("color_transfer")),
+        field_order=order,
         attached_picture=bool(row.get("disposition", {}).get("attached_pic")),
         tags=_tags(row),
     )
@@ -235,9 +237,8 @@ def _banner_streams(
     return found
 
 
-def _banner_colours(said: str) -> tuple[str | None, ...]:
+def _banner_colours(words: list[str]) -> tuple[str | None, ...]:
     """Read ``tv, bt709, progressive``: the range, then matrix, primaries and transfer, once if they have one name."""
-    words = said.split(", ")
     limits = next((word for word in words if word in ("tv", "pc")), None)
     named = next((word for word in words if "/" in word or word in _COLOUR_NAMES), "")
     matrix, primaries, transfer = named.split("/") if named.count("/") == 2 else 3 * (named or None,)
@@ -245,6 +246,15 @@ def _banner_colours(said: str) -> tuple[str | None, ...]:
 
 
 _COLOUR_NAMES = ("bt709", "smpte170m", "smpte240m", "fcc", "bt470bg")  # that stand for all three
+
+
+_FIELD_ORDERS = {
+    "progressive": "progressive",
+    "top first": "tt",
+    "bottom first": "bb",
+    "top coded first (swapped": "tb",  # up to the first closing bracket
+    "bottom coded first (swapped": "bt",
+}
 
 
 def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> VideoStream | AudioStream | OtherStream:
@@ -265,7 +275,8 @@ def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> V
     width, _, height = said.partition("x")
     pixels = _PIXELS.match(rest)
     aspect = re.search(r"SAR (\d+:\d+)", rest)
-    limits, matrix, primaries, transfer = _banner_colours(pixels[2] or "" if pixels else "")
+    said_of_pixels = (pixels[2] or "").split(", ") if pixels else []
+    limits, matrix, primaries, transfer = _banner_colours(said_of_pixels)
     frame_rate = re.search(r", ([\d.]+k?) fps", rest) or re.search(r", ([\d.]+k?) tbr", rest)
     return VideoStream(
         index=index,
@@ -280,6 +291,7 @@ def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> V
         color_space=matrix,
         color_primaries=primaries,
         color_transfer=transfer,
+        field_order=next((_FIELD_ORDERS[word] for word in said_of_pixels if word in _FIELD_ORDERS), None),
         attached_picture="(attached pic)" in rest,
     )
 

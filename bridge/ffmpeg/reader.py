@@ -108,6 +108,7 @@ class FilmReader(Reader):
         self._decoder: Decoder | None = None
         self._count: int | None = None
         self._probed: MediaInfo | None = None
+        self._number = stream
         self._loop = loop
         self._skipped = False  # frames that were listed and did not come
         self._strict = on_damage == "raise"
@@ -158,7 +159,7 @@ class FilmReader(Reader):
         """Whether the film has transparency."""
         if self._transparency == MAYBE:
             with contextlib.suppress(CorruptMedia):
-                video = self._info().video
+                video = self._video()
                 return video is not None and has_alpha(video.pixel_format)
             return False
         return bool(self._layered())
@@ -187,7 +188,7 @@ class FilmReader(Reader):
 
     def _told_colours(self) -> Order:
         """Give the order with what the container may say of colours, for packets that come without it."""
-        video = self._info().video
+        video = self._video()
         if video is None:
             return self._order
         declared = {name: value for name, value in colour_of(video).declared().items() if value}
@@ -427,6 +428,9 @@ class FilmReader(Reader):
             self._probed = probe.media_info(self.request, self._demuxer)
         return self._probed
 
+    def _video(self) -> VideoStream | None:
+        return self._info().film(self._number)
+
     def _length(self) -> float:
         if self._loop:
             return math.inf
@@ -441,7 +445,7 @@ class FilmReader(Reader):
         try:
             return self._listed(argv.BEGINNING) if self._free else len(self._guide.whole())
         except CorruptMedia:
-            video = self._info().video  # what cannot be described says so itself
+            video = self._video()  # what cannot be described says so itself
             if video is not None and not video.attached_picture:
                 raise
             return 0
@@ -450,7 +454,7 @@ class FilmReader(Reader):
         """Look at the cover picture from now on, if there is one and nothing else."""
         film = self._order.film
         with contextlib.suppress(CorruptMedia):
-            video = self._info().video
+            video = self._video()
             if film.stream.startswith("V") and video is not None and video.attached_picture:
                 self._guide.close()
                 self._count = None
@@ -461,7 +465,7 @@ class FilmReader(Reader):
     def _check_pixels(self) -> None:
         """Say so where it was the limit of pixels that stopped ffmpeg."""
         with contextlib.suppress(CorruptMedia):
-            video, most = self._info().video, self.request.limits.pixels
+            video, most = self._video(), self.request.limits.pixels
             if video is not None and video.width * video.height > most:
                 raise LimitExceeded(
                     f"{self.request.name} has {video.width}x{video.height} pixels, more than the limit "
@@ -471,7 +475,7 @@ class FilmReader(Reader):
     def _has_pictures(self) -> bool:
         """Tell whether the file has a video stream; what cannot be described is not known to have none."""
         try:
-            return self._info().video is not None
+            return self._video() is not None
         except CorruptMedia:
             return True
 
@@ -489,8 +493,7 @@ class FilmReader(Reader):
         return probe.count_listed(self.request, self._tool, arguments)
 
     def _expected(self) -> int | None:
-        info = self._info()
-        video = info.video
+        video = self._video()
         if self._free or video is None:
             return None
         frames = self._length() if video.frames is None else video.frames
@@ -499,8 +502,8 @@ class FilmReader(Reader):
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
             return self._exactly(index)[1] if self._free else self._guide.whole().meta(index)
-        meta = _film_meta(self._info(), self._tool)
-        if not self._order.wish.turned and self._info().video:
+        meta = _film_meta(self._info(), self._video(), self._tool)
+        if not self._order.wish.turned and self._video():
             meta["size"] = meta["source_size"]
         return meta | ({"size": self._order.wish.size} if self._order.wish.size else {})
 
@@ -526,9 +529,9 @@ def _size(size: Any) -> tuple[int, int] | None:
     return width, height
 
 
-def _film_meta(info: MediaInfo, tool: Tool) -> dict[str, Any]:
+def _film_meta(info: MediaInfo, video: VideoStream | None, tool: Tool) -> dict[str, Any]:
     """Give the facts under the names that imageio's ffmpeg plugin gives them, and the rest beside."""
-    video, audio = info.video, info.audio
+    audio = info.audio
     facts: dict[str, Any] = {
         "plugin": "ffmpeg",
         "ffmpeg_version": tool.version,

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bridge.media.sniff import PictureHead, ReadAt
 
-__all__ = ["AudioStream", "ImagePage", "MediaInfo", "OtherStream", "VideoStream", "still_info", "still_meta"]
+__all__ = [
+    "AudioStream",
+    "ImagePage",
+    "MediaInfo",
+    "OtherStream",
+    "VideoStream",
+    "maybe_in_fields",
+    "still_info",
+    "still_meta",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +42,16 @@ class VideoStream:
     start, duration : float or None
         Seconds.
     frames : int or None
-        As the *header* says; not counted.
+        As the *header* says; not counted. None where what it counts may be single fields.
     rotation : int
         Degrees, counter-clockwise, that a viewer turns the picture by.
     sample_aspect_ratio : fractions.Fraction or None
         Width of a pixel over its height.
     color_range, color_space, color_primaries, color_transfer : str or None
         As declared by the stream, in FFmpeg's words.
+    field_order : str or None
+        ``"progressive"``, or how its two fields follow each other, in FFmpeg's words: ``"tt"``, ``"bb"``, ``"tb"``
+        or ``"bt"``.
     attached_picture : bool
         A cover picture, not the film.
     tags : dict
@@ -63,8 +75,14 @@ class VideoStream:
     color_space: str | None = None
     color_primaries: str | None = None
     color_transfer: str | None = None
+    field_order: str | None = None
     attached_picture: bool = False
     tags: dict[str, str] = field(default_factory=dict)
+
+
+def maybe_in_fields(codec: str, order: str | None) -> bool:
+    """Tell whether two packets may be one frame: H.264 has pictures of one field, which only its headers tell."""
+    return codec == "h264" and order != "progressive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +156,13 @@ class MediaInfo:
     @property
     def video(self) -> VideoStream | None:
         """The film: the first video stream that is no cover picture (or that, if there is nothing else)."""
+        return self.film(0)
+
+    def film(self, number: int) -> VideoStream | None:
+        """Give one of the films in the file, cover pictures counted last; None if there are not so many."""
         streams = [stream for stream in self.streams if isinstance(stream, VideoStream)]
-        return min(streams, key=lambda stream: stream.attached_picture, default=None)
+        streams.sort(key=lambda stream: stream.attached_picture)
+        return streams[number] if number < len(streams) else None
 
     @property
     def audio(self) -> AudioStream | None:

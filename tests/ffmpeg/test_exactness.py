@@ -6,7 +6,7 @@ import json
 import os
 import random
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pytest
 import bridge
 from bridge import errors
 from bridge.process.tools import toolbox
+from tests.fakes import fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,7 @@ class Case:
     picked: str = ""  # FFmpeg's filters after the numbers are drawn
     remux: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()  # copies: options before and after the input
     format: str | None = None
+    fields: str = ""  # made of single fields, that lie in packets "each" or "joined"
 
     @property
     def name(self) -> str:
@@ -68,6 +70,14 @@ CASES = (
     Case(file="intra.mp4", options=(*X264, "-g", "1")),
     Case(file="refresh.mp4", options=(*X264, "-x264-params", "intra-refresh=1")),
     Case(file="interlaced.ts", options=(*B, "-flags", "+ilme+ildct")),
+    Case(file="fields.ts", options=(), rate="25", fields="each"),
+    Case(file="fields.mp4", options=(), rate="25", fields="each"),
+    Case(file="fields.mkv", options=(), rate="25", fields="each"),
+    Case(file="fields.avi", options=(), rate="25", fields="each"),
+    Case(file="raw.fields.h264", options=(), rate="25", fields="each"),
+    Case(file="joined.ts", options=(), rate="25", fields="joined"),
+    Case(file="joined.mp4", options=(), rate="25", fields="joined"),
+    Case(file="joined.mkv", options=(), rate="25", fields="joined"),
     Case(file="open.mp4", options=OPEN),
     Case(file="open.mkv", options=OPEN),
     Case(file="open.ts", options=OPEN),
@@ -122,14 +132,23 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(scope="module")
 def film(case: Case, lavfi: Clips, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    source = f"color=c=gray:s={16 * BITS}x48:r={case.rate},{NUMBERED}" + (f",{case.picked}" if case.picked else "")
-    made = lavfi(case.name, source, "-frames:v", str(FRAMES), *case.options)
+    if case.fields:
+        made = tmp_path_factory.mktemp("fields") / "made.nut"
+        made.write_bytes(fields.film(joined=case.fields == "joined"))
+        case = replace(case, remux=(((), ("-c", "copy")),))
+    else:
+        made = lavfied(case, lavfi)
     for before, after in case.remux:
         copied = tmp_path_factory.mktemp("cut") / case.name
         program = toolbox().find("ffmpeg").path
         subprocess.run([program, "-v", "error", *before, "-i", made, *after, copied], check=True, timeout=60)
         made = copied
     return made
+
+
+def lavfied(case: Case, lavfi: Clips) -> Path:
+    source = f"color=c=gray:s={16 * BITS}x48:r={case.rate},{NUMBERED}" + (f",{case.picked}" if case.picked else "")
+    return lavfi(case.name, source, "-frames:v", str(FRAMES), *case.options)
 
 
 def said(command: list[Any]) -> bytes:
