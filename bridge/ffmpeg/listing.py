@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -350,9 +350,12 @@ def _frames_of_ffmpeg(
 def faultless(film: Film, *, until_error: bool = False) -> set[int | None]:
     """Give the times of the frames that come out of a decoder that leaves out those in which it finds an error.
 
-    Some decoders leave out none; `until_error` has ffmpeg stop at the first.
+    Some decoders leave out none; `until_error` has ffmpeg stop at the first. Of two frames with one time, as where a
+    decoder fills a gap with a copy, at least one is not what the film has there.
     """
-    return {row.pts for row in _frames_of_ffmpeg(film, seek=argv.Seek(strict=True, until_error=until_error))[0]}
+    rows, _ = _frames_of_ffmpeg(film, seek=argv.Seek(strict=True, until_error=until_error))
+    times = Counter(row.pts for row in rows)
+    return {time for time, frames in times.items() if frames == 1}
 
 
 def decodes(film: Film) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import subprocess
 import warnings
 from dataclasses import dataclass
@@ -115,7 +116,10 @@ class Films:
 
     def path(self, name: str) -> Path:
         file_name, options = CONTAINERS[name]
-        made: Path = self._lavfi(file_name, NOISY, *options)
+        return self.remade(file_name, options)
+
+    def remade(self, file_name: str, options: tuple[str, ...], *more: str) -> Path:
+        made: Path = self._lavfi(file_name, NOISY, *options, *more)
         return made
 
     def frames(self, name: str) -> list[Any]:
@@ -321,6 +325,30 @@ def test_a_batch_never_holds_a_wrong_frame(name: str, seed: int, films: Films, t
                     assert np.array_equal(frame, whole[round(frame.meta["time"], 3)]), (wanted, at)
                 came += 1
     assert 1 <= came < 5
+
+
+@pytest.mark.parametrize("lost", [13, 18, 22])
+def test_a_picture_whose_kind_no_decoder_knows_is_not_replaced_by_another(
+    lost: int, films: Films, tmp_path: Path
+) -> None:
+    """Its decoder fills the gap with a copy, and gives it the time of another frame."""
+    made = films.remade("film.ts", (*H264, "-bf", "3", "-x264-params", "b-pyramid=normal"), "-output_ts_offset", "-2")
+    whole = {round(frame.meta["time"], 3): frame for frame in read(made).frames}
+    data = bytearray(made.read_bytes())
+    slices = [match.end() - 1 for match in re.finditer(rb"\x00\x00\x01[\x01\x21\x41\x61]", bytes(data))]
+    data[slices[lost]] |= 0x1F
+    damaged = tmp_path / "damaged.ts"
+    damaged.write_bytes(data)
+    raised = 0
+    for index in range(max(0, lost - 5), lost + 6):
+        with reader_of(damaged) as reader:
+            try:
+                frame = reader.get_data(index)
+            except (TruncatedMedia, CorruptMedia):
+                raised += 1
+                continue
+            assert np.array_equal(frame, whole[round(frame.meta["time"], 3)]), index
+    assert raised
 
 
 def test_frames_behind_the_damage_are_read_where_a_key_frame_follows(films: Films, tmp_path: Path) -> None:
