@@ -8,6 +8,7 @@ import gc
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KEPT = ("FRAMEBRIDGE_FFMPEG", "FRAMEBRIDGE_FFPROBE", "FRAMEBRIDGE_MAGICK", "FRAMEBRIDGE_TEST_SOURCE")
-_SKIPPED = pytest.StashKey[Counter[str]]()
 _CACHE = pytest.StashKey[str]()
 
 hypothesis.settings.register_profile("here", deadline=None, print_blob=True)
@@ -46,7 +46,6 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("FRAMEBRIDGE_") and name not in _KEPT]:
         del os.environ[name]
-    config.stash[_SKIPPED] = Counter()
     config.stash[_CACHE] = os.environ["FRAMEBRIDGE_CACHE"] = tempfile.mkdtemp(prefix="framebridge-cache-")
 
 
@@ -79,13 +78,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             switched_off = os.environ.get(f"FRAMEBRIDGE_{name.upper()}") == "none"
             if os.environ.get("CI") and not switched_off:
                 pytest.fail(f"{name} is not here, and in CI nothing is skipped for that", pytrace=False)
-            item.config.stash[_SKIPPED][name] += 1
             pytest.skip(f"needs {name}" + (", which is switched off" if switched_off else ", which is not here"))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Count what was skipped for want of a program."""
-    skipped = config.stash[_SKIPPED]
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count what was skipped for want of a program; tests may have run in several processes."""
+    reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])]
+    skipped = Counter(found[1] for found in map(re.compile(r"Skipped: needs (\w+)").match, reasons) if found)
     if skipped:
         counts = ", ".join(f"{name} ({count})" for name, count in sorted(skipped.items()))
         terminalreporter.write_line(f"tests skipped for want of a program: {counts}", yellow=True)

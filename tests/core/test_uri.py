@@ -39,7 +39,7 @@ _names = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs
         ("s3://bucket/key", Url(address="s3://bucket/key")),
         (b"\x89PNG", RawBytes(data=b"\x89PNG")),
         (bytearray(b"ab"), RawBytes(data=b"ab")),
-        (memoryview(b"ab"), RawBytes(data=b"ab")),
+        pytest.param(memoryview(b"ab"), RawBytes(data=b"ab"), id="memoryview"),
         (b"", RawBytes(data=b"")),
     ],
     ids=repr,
@@ -112,7 +112,7 @@ def test_what_is_no_file_name_is_refused(uri: Any) -> None:
         parse(uri)
 
 
-@pytest.mark.parametrize("uri", [None, 1, 1.5, ["a.png"], object(), {"a": 1}], ids=repr)
+@pytest.mark.parametrize("uri", [None, 1, 1.5, ["a.png"], pytest.param(object(), id="object"), {"a": 1}], ids=repr)
 def test_what_is_no_uri_is_refused(uri: Any) -> None:
     with pytest.raises(UriError, match=type(uri).__name__):
         parse(uri)
