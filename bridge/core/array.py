@@ -14,7 +14,7 @@ from bridge.errors import LimitExceeded, UnsupportedPixels
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Array", "Batch", "MemoryGuard", "check_volume", "nbytes"]
+__all__ = ["Array", "Batch", "MemoryGuard", "as_array", "check_volume", "nbytes"]
 
 
 class Array(np.ndarray[Any, Any]):
@@ -64,6 +64,14 @@ class Array(np.ndarray[Any, Any]):
         """Unpickle with the metadata."""
         inner, self.meta = state
         super().__setstate__(inner)
+
+
+def as_array(image: np.ndarray[Any, Any], meta: Mapping[str, Any]) -> Array:
+    """Give an image its metadata; one of a kind of its own stays of that kind."""
+    if not isinstance(image, Array):
+        return Array(image, meta)
+    image.meta = dict(meta)
+    return image
 
 
 class Batch(Array):

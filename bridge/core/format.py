@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 
-from bridge.core.array import Array, Batch
+from bridge.core.array import Array, Batch, as_array
 from bridge.errors import (
     BridgeError,
     Closed,
@@ -113,13 +113,17 @@ class Reader(_Stream):
     def _batch(self, indexes: Sequence[int]) -> tuple[np.ndarray[Any, Any], list[dict[str, Any]]]:
         """Read several images, at least one, into one array; give it and the metadata of each."""
         found = {index: self._exactly(index) for index in sorted(set(indexes))}
-        images = [found[index][0] for index in indexes]
+        return self._stacked([found[index] for index in indexes])
+
+    def _stacked(self, found: Sequence[Found]) -> tuple[np.ndarray[Any, Any], list[dict[str, Any]]]:
+        """Put several images into one array."""
+        images = [image for image, _ in found]
         kinds = sorted({f"{image.dtype} {image.shape}" for image in images})
         if len(kinds) > 1:
             raise UnsupportedPixels(
                 f"{self._request.name}: images of {' and '.join(kinds)} do not fit one array; read them one by one"
             )
-        return np.stack(images), [found[index][1] for index in indexes]
+        return np.stack(images), [meta for _, meta in found]
 
     def _info(self) -> Any:
         """Describe the file as a `bridge.media.info.MediaInfo`."""
@@ -227,7 +231,7 @@ class Reader(_Stream):
             wanted = self._checked(index)
             found = self._exactly(wanted)
             self._next = wanted + 1
-            return Array(*found)
+            return as_array(*found)
 
     def get_next_data(self, **kwargs: Any) -> Array:
         """Read the next image; the first call reads the first.
@@ -256,7 +260,7 @@ class Reader(_Stream):
                 return
             index = found[1].get("index", index) + 1  # of damaged content, some may be left out
             self._next = index
-            yield Array(*found)
+            yield as_array(*found)
 
     def __iter__(self) -> Iterator[Array]:
         """Iterate over all images of the series."""

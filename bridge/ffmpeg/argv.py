@@ -84,8 +84,10 @@ class Wish:
 
     Attributes
     ----------
+    crop : tuple of int or None
+        The part that is wanted: left, top, width and height in the picture as it is shown.
     size : tuple of int or None
-        Width and height to scale to.
+        Width and height to scale to, after that.
     fps : fractions.Fraction or None
         A constant rate: frames are then repeated and left out to keep it.
     before, after : tuple of str
@@ -98,6 +100,7 @@ class Wish:
         Frames come out as a viewer shows them; else as they are coded.
     """
 
+    crop: tuple[int, int, int, int] | None = None
     size: tuple[int, int] | None = None
     fps: Fraction | None = None
     before: tuple[str, ...] = ()
@@ -105,6 +108,11 @@ class Wish:
     colours: Mapping[str, str] = field(default_factory=dict)
     decoder: str = ""
     turned: bool = True
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Width and height of the frames that come out; None if they are the film's."""
+        return self.size or (self.crop[2:] if self.crop else None)
 
     @property
     def counted(self) -> bool:
@@ -248,6 +256,9 @@ def decode(
     filters += [f"setpts=PTS+{SHIFT}"] if seek.shifted else []
     filters += [f"setparams={':'.join(map('='.join, wish.colours.items()))}"] if wish.colours else []
     filters += [f"fps={wish.fps.numerator}/{wish.fps.denominator}"] if wish.fps else []
+    if wish.crop:  # of pixels as they are wanted: colours at the edges else depend on where it is cut
+        left, top, width, height = wish.crop
+        filters += [f"format={pixels.name}", f"crop={width}:{height}:{left}:{top}:exact=1"]
     filters += [f"scale={wish.size[0]}:{wish.size[1]}"] if wish.size else []
     if filters:
         wanted["vf"] = ",".join(filters)

@@ -85,6 +85,7 @@ class Decoder:
         self.position = position
         self.sought = seek.time is not None
         self._pardoned = 0
+        self._head: FrameHead | None = None  # of the frame that comes next, once it was waited for
         self._order = order
         self._shifted = seek.shifted
         limits = order.film.request.limits
@@ -117,11 +118,13 @@ class Decoder:
         return self._source.frames
 
     def head(self) -> FrameHead | None:
-        """Wait for the next frame; None at the end."""
-        try:
-            return self._source.head()
-        except TruncatedMedia:
-            raise self.failure() from None
+        """Wait for the next frame, which `frame` then reads; None at the end."""
+        if self._head is None:
+            try:
+                self._head = self._source.head()
+            except TruncatedMedia:
+                raise self.failure() from None
+        return self._head
 
     def complains(self) -> bool:
         """Tell whether the decoder has met an error, other than those that were pardoned."""
@@ -157,6 +160,7 @@ class Decoder:
     def frame(self, head: FrameHead, into: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
         """Read the pixels that belong to a head, into memory of ours or of the caller's."""
         frame = self.memory(head) if into is None else into
+        self._head = None
         try:
             self._source.fill(head, memory_of(frame))
         except TruncatedMedia:

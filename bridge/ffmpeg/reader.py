@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import operator
 import warnings
 from dataclasses import replace
 from fractions import Fraction
@@ -26,10 +27,12 @@ from bridge.ffmpeg.damage import DamageJudge
 from bridge.ffmpeg.decoder import Decoder, Order, since
 from bridge.ffmpeg.guide import Guide
 from bridge.ffmpeg.listing import Film
+from bridge.ffmpeg.planes import Planes
 from bridge.ffmpeg.sound import read_sound
 from bridge.media.alpha import MAYBE, has_alpha, transparency
-from bridge.media.colour import colour_of
-from bridge.media.pixels import pixel_format
+from bridge.media.colour import colour_of, is_large
+from bridge.media.mp4 import film_size
+from bridge.media.pixels import part_of, pixel_format
 from bridge.process.child import words
 from bridge.process.tools import Tool, toolbox
 
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from bridge.media.framing import FrameHead
     from bridge.media.index import Entry, FrameIndex
     from bridge.media.info import MediaInfo, VideoStream
+    from bridge.media.pixels import PixelFormat
 
 __all__ = ["FilmReader"]
 
@@ -53,13 +57,18 @@ class FilmReader(Reader):
     ----------
     pixelformat : str
         FFmpeg's name of the pixel format wanted: ``"gray"``, ``"rgba"``, ``"rgb48le"``, ``"yuv420p"``, …
-        By default it is ``"rgb24"``, and ``"rgba"`` for a film that has transparency.
+        By default it is ``"rgb24"``, and ``"rgba"`` for a film that has transparency. ``"native"`` is what the codec
+        gives: nothing is converted. Frames of YCbCr formats are `Planes`, with views ``.y .u .v`` (and ``.a``).
     dtype : str
         ``"uint8"`` (the default) or ``"uint16"`` for RGB, or RGBA, of that depth.
     stream : int
         Which of the video streams, 0 by default.
+    crop, region : tuple of int
+        The part of each frame that is wanted: left, top, width and height, in the frame as it is shown. Either name.
     size : tuple of int or str
-        Width and height to scale to, ``(320, 180)`` or ``"320x180"``.
+        Width and height to scale that to, ``(320, 180)`` or ``"320x180"``.
+    every : int
+        Only each so-many-th frame, from the first; those between are decoded only where others need them.
     fps : float
         A constant rate: frames are then repeated and left out to keep it.
     loop : bool
@@ -92,7 +101,10 @@ class FilmReader(Reader):
         pixelformat: str | None = None,
         dtype: Any = None,
         stream: int = 0,
+        crop: Sequence[int] | None = None,
+        region: Sequence[int] | None = None,
         size: Any = None,
+        every: int = 1,
         fps: float | Fraction | None = None,
         loop: bool = False,
         rotate: bool = True,
@@ -113,9 +125,15 @@ class FilmReader(Reader):
         self._skipped = False  # frames that were listed and did not come
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
+        self._every = operator.index(every)
+        self._ahead: dict[int, Found] = {}  # frames that were read with others
+        self._coloured = False  # whether it was looked which matrix to assume
         self._transparency = transparency(self.request.kind or "", self.request.read_at, self.request.size)
-        self._pixels = pixel_format(pixelformat or self._pixels_of(dtype))
+        self._pixels = (
+            self._native() if pixelformat == "native" else pixel_format(pixelformat or self._pixels_of(dtype))
+        )
         wish = argv.Wish(
+            crop=self._part(crop, region, turned=bool(rotate)),
             size=_size(size),
             fps=None if fps is None else argv.rate(fps),
             before=tuple(map(str, input_params or ())),
@@ -124,6 +142,8 @@ class FilmReader(Reader):
             decoder=self._layered() if has_alpha(self._pixels.name) else "",
         )
         self._free = loop or wish.counted
+        if self._every < 1 or (self._free and self._every > 1):
+            raise ValueError(f"every is a number from 1, and goes with none of fps, loop and ..._params; not {every!r}")
         self._tool = toolbox().find("ffmpeg")
         self._look_at(
             Order(
@@ -150,6 +170,28 @@ class FilmReader(Reader):
         if name is None:
             raise UnsupportedPixels(f"{self.request.name}: dtype is 'uint8' or 'uint16', not {dtype!r}")
         return name
+
+    def _native(self) -> PixelFormat:
+        """Give the pixel format of the codec, in the byte order of this machine."""
+        video = self._video()
+        coded = (video and video.pixel_format) or "unknown"
+        try:
+            return pixel_format(f"{coded[:-2]}le" if coded.endswith("be") else coded)
+        except UnsupportedPixels as error:
+            error.message = f"{self.request.name} is not to be had as its codec gives it: {error.message}"
+            raise
+
+    def _part(
+        self, crop: Sequence[int] | None, region: Sequence[int] | None, *, turned: bool
+    ) -> tuple[int, int, int, int] | None:
+        """Check which part of the frames is wanted."""
+        part = region if crop is None else crop
+        video = None if part is None else self._video()
+        if part is None or video is None:
+            return None
+        size = (video.width, video.height)
+        size = size[::-1] if turned and video.rotation % 180 else size
+        return part_of(size, part, self._pixels, self.request.name)
 
     def _default_pixels(self) -> str:
         return "rgba" if self.transparent else "rgb24"
@@ -181,18 +223,43 @@ class FilmReader(Reader):
         """Start a decoder in the place of the one that runs."""
         self._stop()
         shifted = not self._free and self._guide.small()
-        self._decoder = Decoder(self._order, replace(seek, shifted=shifted), position=position)
+        seek = replace(seek, shifted=shifted)
+        if not self._coloured and (size := self._coded_size()):
+            self._assume_colours(size)
+        self._decoder = Decoder(self._order, seek, position=position)
         if not self._free:
             self._guide.start()
+        if not self._coloured and (head := self._decoder.head()):
+            size = None if self._order.wish.shape else (head.width, head.height)
+            if self._assume_colours(size):
+                self._stop()
+                self._decoder = Decoder(self._order, seek, position=position)
         return self._decoder
+
+    def _coded_size(self) -> tuple[int, int] | None:
+        """Give width and height of the film, where that costs nothing."""
+        return film_size(self.request.read_at, self.request.size) if self.request.kind == "mp4" else None
+
+    def _assume_colours(self, size: tuple[int, int] | None = None) -> bool:
+        """Take a large film that does not tell its matrix for BT.709, not BT.601; whether that changes anything."""
+        self._coloured = True
+        if not self._pixels.coloured or (size and not is_large(*size)):
+            return False
+        with contextlib.suppress(CorruptMedia):
+            video = self._video()
+            other = colour_of(video).other() if video else {}
+            self._order = replace(self._order, wish=replace(self._order.wish, colours=other))
+            return bool(other)
+        return False
 
     def _told_colours(self) -> Order:
         """Give the order with what the container may say of colours, for packets that come without it."""
         video = self._video()
         if video is None:
             return self._order
-        declared = {name: value for name, value in colour_of(video).declared().items() if value}
-        return replace(self._order, wish=replace(self._order.wish, colours=declared))
+        colour = colour_of(video)
+        told = {name: value for name, value in colour.declared().items() if value} | colour.other()
+        return replace(self._order, wish=replace(self._order.wish, colours=told))
 
     def _stop(self) -> None:
         if self._decoder is not None:
@@ -206,12 +273,15 @@ class FilmReader(Reader):
 
     def _data(self, index: int) -> Found | None:
         """Give frame `index`, or, where damage is not to be raised, the next that there is."""
+        return self._film_frame(index) if self._every == 1 else self._thinned(index)
+
+    def _film_frame(self, index: int) -> Found | None:
         try:
             return self._free_frame(index) if self._free else self._frame(index)
         except CorruptMedia as error:
             self._stop()
             if self._cover_only():
-                return self._data(index)
+                return self._film_frame(index)
             if not self._has_pictures():
                 return None
             self._check_pixels()
@@ -221,6 +291,44 @@ class FilmReader(Reader):
         except BaseException:
             self._stop()
             raise
+
+    def _thinned(self, index: int) -> Found | None:
+        """Give one of each so-many frames; whoever reads on gets some that were read together."""
+        film = self._guide.whole()
+        positions = range(index * self._every, len(film), self._every)
+        if not positions:
+            return None
+        if index not in self._ahead:
+            count = _AHEAD if index == self._next else 1
+            indexes = range(index, index + len(positions[:count]))
+            self._ahead = {}
+            with contextlib.suppress(TruncatedMedia, CorruptMedia):  # each by itself, then
+                frames, metas = self._batch(indexes)
+                self._ahead = dict(zip(indexes, zip(frames, metas, strict=True), strict=True))
+        return self._ahead.pop(index, None) or self._sparse(index)
+
+    def _sparse(self, index: int) -> Found:
+        frame, meta = self._at_position(index * self._every)
+        return frame, self._renamed(meta)
+
+    def _renamed(self, meta: dict[str, Any]) -> dict[str, Any]:
+        """Give a frame the index that it has here; the one that it has in the film is another."""
+        return meta if self._every == 1 else meta | {"index": meta["index"] // self._every, "frame": meta["index"]}
+
+    def _at_position(self, position: int) -> Found:
+        """Give a frame of the film, that one or none."""
+        found = self._film_frame(position)
+        if found is None or found[1]["index"] != position:
+            raise TruncatedMedia(
+                f"{self.request.name}: frame {position} is damaged and cannot be decoded", got=position
+            )
+        return found
+
+    def _image(self, frame: np.ndarray[Any, Any], head: FrameHead) -> np.ndarray[Any, Any]:
+        """Give a frame as users see it."""
+        pixels = self._pixels
+        planar = len(pixels.planes) > 1 and not pixels.order and pixels.nbytes(head.width, head.height) == head.size
+        return Planes.of(frame, pixels, (head.width, head.height)) if planar else pixels.view(frame)
 
     def _frame(self, index: int) -> Found | None:
         """Give a frame by reading on where that is near, by a jump where it is not."""
@@ -258,7 +366,7 @@ class FilmReader(Reader):
             if self._damaged.at(decoder, place):
                 return self._jump(max(place, index))
             if place >= index:
-                return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), decoder.clock_of(head))
+                return self._image(frame, head), self._guide.meta(place, decoder.time_of(head), decoder.clock_of(head))
         return self._end(decoder, index)
 
     def _place(self, decoder: Decoder, head: FrameHead) -> int | None:
@@ -307,7 +415,7 @@ class FilmReader(Reader):
         decoder.position = place + 1
         if self._damaged.at(decoder, place):
             return None
-        return self._pixels.view(frame), self._guide.meta(place, decoder.time_of(head), decoder.clock_of(head))
+        return self._image(frame, head), self._guide.meta(place, decoder.time_of(head), decoder.clock_of(head))
 
     # The end
 
@@ -363,7 +471,7 @@ class FilmReader(Reader):
             frame = decoder.frame(head)
             if decoder.position > index:
                 time = None if head.pts is None or head.time_base is None else float(head.pts * head.time_base)
-                return self._pixels.view(frame), {"index": index, "time": time}
+                return self._image(frame, head), {"index": index, "time": time}
         ended = decoder.end()
         self._decoder = None
         if not ended.ok or not decoder.frames:
@@ -407,21 +515,27 @@ class FilmReader(Reader):
                 f"{self.request.name}: with fps=, loop=, input_params= or output_params= frames are not the file's own"
             )
         with self._lock:
-            return self._guide.whole()
+            film = self._guide.whole()
+            return film if self._every == 1 else film.thinned(self._every)
 
     def _batch(self, indexes: Sequence[int]) -> tuple[np.ndarray[Any, Any], list[dict[str, Any]]]:
         """Read frames in any order, each stretch of the film decoded once."""
-        if self._free or self._guide.whole().ordinal:
+        if self._free:
             return super()._batch(indexes)
         film = self._guide.whole()
-        if any(self._damaged.known(index) for index in set(indexes)):
-            return super()._batch(indexes)
+        positions = [index * self._every for index in indexes]
+        if film.ordinal or any(self._damaged.known(position) for position in set(positions)):
+            found = {position: self._at_position(position) for position in sorted(set(positions))}
+            frames, metas = self._stacked([found[position] for position in positions])
+            return frames, [self._renamed(meta) for meta in metas]
+        if not self._coloured:
+            self._assume_colours()
         if self._track is None:
             self._track = (track_of(self._order.film, film),)
         track = self._track[0]
         order = self._order if track is None else self._told_colours()
-        frames = fetch(order, film, indexes, lambda index: self._exactly(index)[0], track)
-        return frames, [film.meta(index) for index in indexes]
+        frames = fetch(order, film, positions, lambda position: self._at_position(position)[0], track)
+        return frames, [self._renamed(film.meta(position)) for position in positions]
 
     def _info(self) -> MediaInfo:
         if self._probed is None:
@@ -443,7 +557,7 @@ class FilmReader(Reader):
 
     def _frames_in_all(self) -> int:
         try:
-            return self._listed(argv.BEGINNING) if self._free else len(self._guide.whole())
+            return self._listed(argv.BEGINNING) if self._free else -(-len(self._guide.whole()) // self._every)
         except CorruptMedia:
             video = self._video()  # what cannot be described says so itself
             if video is not None and not video.attached_picture:
@@ -496,16 +610,18 @@ class FilmReader(Reader):
         video = self._video()
         if self._free or video is None:
             return None
-        frames = self._length() if video.frames is None else video.frames
-        return int(frames) * self._pixels.nbytes(*(self._order.wish.size or (video.width, video.height)))
+        frames = self._length() if video.frames is None else -(-video.frames // self._every)
+        return int(frames) * self._pixels.nbytes(*(self._order.wish.shape or (video.width, video.height)))
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
-            return self._exactly(index)[1] if self._free else self._guide.whole().meta(index)
+            if self._free:
+                return self._exactly(index)[1]
+            return self._renamed(self._guide.whole().meta(index * self._every))
         meta = _film_meta(self._info(), self._video(), self._tool)
         if not self._order.wish.turned and self._video():
             meta["size"] = meta["source_size"]
-        return meta | ({"size": self._order.wish.size} if self._order.wish.size else {})
+        return meta | ({"size": self._order.wish.shape} if self._order.wish.shape else {})
 
 
 _DTYPES = {
@@ -514,6 +630,9 @@ _DTYPES = {
     ("uint16", False): "rgb48le",
     ("uint16", True): "rgba64le",
 }
+
+
+_AHEAD = 8  # frames that are read together where only some are wanted
 
 
 def _size(size: Any) -> tuple[int, int] | None:

@@ -199,6 +199,12 @@ class FrameIndex:
         """Forget a place that was no clean entry."""
         return replace(self, entries=tuple(other for other in self.entries if other != entry))
 
+    def thinned(self, every: int) -> FrameIndex:
+        """Take only each so-many-th frame, which is shown until the next of these."""
+        ends = np.append(self.pts[every::every], self.pts[-1:] + self.durations[-1:])[: len(self.pts[::every])]
+        pts, keys = self.pts[::every], self.keys[::every]
+        return replace(self, pts=pts, durations=ends - pts, keys=keys, ends=self.ends[::every])
+
     def keeping(self, kept: np.ndarray[Any, Any]) -> FrameIndex:
         """Leave out frames that do not decode."""
         arrays = {name: getattr(self, name)[kept] for name in ("pts", "durations", "keys", "ends")}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from bridge.media.sniff import ReadAt
 
-__all__ = ["boxes", "find_box", "video_samples"]
+__all__ = ["boxes", "film_size", "find_box", "video_samples"]
 
 _BOXES = 10_000  # more than these are no file of ours
 
@@ -40,22 +40,37 @@ def _counted(read_at: ReadAt, size: int) -> int | None:
     movie = find_box(read_at, (0, size), b"moov")
     if movie is None or find_box(read_at, movie, b"mvex") is not None:  # fragments follow
         return None
-    for track in boxes(read_at, movie, b"trak"):
-        media = find_box(read_at, track, b"mdia")
-        handler = media and find_box(read_at, media, b"hdlr")
-        if media and handler and read_at(handler[0] + 8, 4) == b"vide":
-            return _samples(read_at, media)
-    return None
-
-
-def _samples(read_at: ReadAt, media: tuple[int, int]) -> int | None:
-    place: tuple[int, int] | None = media
-    for name in (b"minf", b"stbl", b"stsz"):
-        place = place and find_box(read_at, place, name)
+    place = _table(read_at, movie, b"stsz")
     if place is None:
         return None
     count: int = struct.unpack(">I", read_at(place[0] + 8, 4))[0]
     return count
+
+
+def film_size(read_at: ReadAt, size: int) -> tuple[int, int] | None:
+    """Give width and height of the first video track, as coded; None where the file does not tell."""
+    try:
+        movie = find_box(read_at, (0, size), b"moov")
+        place = movie and _table(read_at, movie, b"stsd")
+        if not place:
+            return None
+        width, height = struct.unpack(">2H", read_at(place[0] + 40, 4))  # behind the count and the head of the first
+    except struct.error:
+        return None
+    return (width, height) if width and height else None
+
+
+def _table(read_at: ReadAt, movie: tuple[int, int], name: bytes) -> tuple[int, int] | None:
+    """Find a sample table of the first video track."""
+    for track in boxes(read_at, movie, b"trak"):
+        media = find_box(read_at, track, b"mdia")
+        handler = media and find_box(read_at, media, b"hdlr")
+        if media and handler and read_at(handler[0] + 8, 4) == b"vide":
+            place: tuple[int, int] | None = media
+            for part in (b"minf", b"stbl", name):
+                place = place and find_box(read_at, place, part)
+            return place
+    return None
 
 
 def find_box(read_at: ReadAt, inside: tuple[int, int], name: bytes) -> tuple[int, int] | None:

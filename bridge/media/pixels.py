@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,9 @@ import numpy as np
 from bridge.errors import UnsupportedPixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "memory_of", "pixel_format"]
+__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "memory_of", "part_of", "pixel_format"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,11 @@ class PixelFormat:
     def packed(self) -> bool:
         """Tell whether the samples of a pixel lie side by side."""
         return len(self.planes) == 1
+
+    @property
+    def coloured(self) -> bool:
+        """Tell whether it holds red, green and blue."""
+        return len(self.order) >= 3
 
     @property
     def subsampled(self) -> bool:
@@ -124,6 +130,25 @@ def _yuv(name: str, dtype: str, depth: int, shift: tuple[int, int]) -> PixelForm
     return PixelFormat(name=name, dtype=np.dtype(dtype), planes=(Plane(), chroma, chroma), depth=depth)
 
 
+def _yuva(name: str, dtype: str, depth: int, shift: tuple[int, int]) -> PixelFormat:
+    chroma = Plane(shift_x=shift[0], shift_y=shift[1])
+    return PixelFormat(name=name, dtype=np.dtype(dtype), planes=(Plane(), chroma, chroma, Plane()), depth=depth)
+
+
+def _yuv_family() -> Iterator[PixelFormat]:
+    """Give planar YCbCr in the subsamplings and depths that codecs use."""
+    for name, shift in _SUBSAMPLED.items():
+        yield _yuv(f"yuv{name}p", "u1", 8, shift)
+    for name in ("420", "422", "444", "440"):
+        yield _yuv(f"yuvj{name}p", "u1", 8, _SUBSAMPLED[name])
+    for name in ("420", "422", "444"):
+        shift = _SUBSAMPLED[name]
+        yield _yuva(f"yuva{name}p", "u1", 8, shift)
+        yield from (_yuv(f"yuv{name}p{depth}le", "<u2", depth, shift) for depth in (9, 10, 12, 14, 16))
+        yield from (_yuva(f"yuva{name}p{depth}le", "<u2", depth, shift) for depth in (9, 10, 16))
+    yield from (_yuv(f"yuv440p{depth}le", "<u2", depth, _SUBSAMPLED["440"]) for depth in (10, 12))
+
+
 def _semi(name: str, dtype: str, depth: int) -> PixelFormat:
     chroma = Plane(channels=2, shift_x=1, shift_y=1)
     return PixelFormat(name=name, dtype=np.dtype(dtype), planes=(Plane(), chroma), depth=depth)
@@ -135,13 +160,12 @@ def _table(rows: Iterable[PixelFormat]) -> dict[str, PixelFormat]:
 
 _RGB, _RGBA, _BGR, _BGRA = (0, 1, 2), (0, 1, 2, 3), (2, 1, 0), (2, 1, 0, 3)
 _GBR, _GBRA = (2, 0, 1), (2, 0, 1, 3)
-_420, _422, _444 = (1, 1), (1, 0), (0, 0)
+_SUBSAMPLED = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "411": (2, 0), "410": (2, 2)}
 
 PIXEL_FORMATS: dict[str, PixelFormat] = _table(
     (
         _packed("gray", "u1", 8),
-        _packed("gray10le", "<u2", 10),
-        _packed("gray12le", "<u2", 12),
+        *(_packed(f"gray{depth}le", "<u2", depth) for depth in (9, 10, 12, 14)),
         _packed("gray16le", "<u2", 16),
         _packed("grayf32le", "<f4", 32),
         _packed("ya8", "u1", 8, (0, 1)),
@@ -150,39 +174,25 @@ PIXEL_FORMATS: dict[str, PixelFormat] = _table(
         _packed("bgr24", "u1", 8, _BGR),
         _packed("rgba", "u1", 8, _RGBA),
         _packed("bgra", "u1", 8, _BGRA),
+        _packed("argb", "u1", 8, (1, 2, 3, 0)),
+        _packed("abgr", "u1", 8, (3, 2, 1, 0)),
         _packed("rgb48le", "<u2", 16, _RGB),
         _packed("rgba64le", "<u2", 16, _RGBA),
         _planar("gbrp", "u1", 8, _GBR),
-        _planar("gbrp10le", "<u2", 10, _GBR),
-        _planar("gbrp12le", "<u2", 12, _GBR),
-        _planar("gbrp16le", "<u2", 16, _GBR),
+        *(_planar(f"gbrp{depth}le", "<u2", depth, _GBR) for depth in (9, 10, 12, 14, 16)),
         _planar("gbrap", "u1", 8, _GBRA),
-        _planar("gbrap16le", "<u2", 16, _GBRA),
+        *(_planar(f"gbrap{depth}le", "<u2", depth, _GBRA) for depth in (10, 12, 16)),
         _planar("gbrpf32le", "<f4", 32, _GBR),
         _planar("gbrapf32le", "<f4", 32, _GBRA),
-        _yuv("yuv420p", "u1", 8, _420),
-        _yuv("yuv422p", "u1", 8, _422),
-        _yuv("yuv444p", "u1", 8, _444),
-        _yuv("yuv420p10le", "<u2", 10, _420),
-        _yuv("yuv422p10le", "<u2", 10, _422),
-        _yuv("yuv444p10le", "<u2", 10, _444),
-        _yuv("yuv420p12le", "<u2", 12, _420),
-        _yuv("yuv422p12le", "<u2", 12, _422),
-        _yuv("yuv444p12le", "<u2", 12, _444),
+        *_yuv_family(),
         _semi("nv12", "u1", 8),
         _semi("p010le", "<u2", 16),
     )
 )
 
 # The names that people type for the native byte order; FFmpeg takes both on little-endian machines.
-_ALIASES = {
-    short: f"{short}le"
-    for short in (
-        "gray10", "gray12", "gray16", "grayf32", "ya16", "rgb48", "rgba64", "gbrp10", "gbrp12", "gbrp16",
-        "gbrap16", "gbrpf32", "gbrapf32", "yuv420p10", "yuv422p10", "yuv444p10", "yuv420p12",
-        "yuv422p12", "yuv444p12", "p010",
-    )
-} | {"rgb": "rgb24", "gray8": "gray"}  # fmt: skip
+_ALIASES = {name.removesuffix("le"): name for name in PIXEL_FORMATS if name.endswith("le")}
+_ALIASES |= {"rgb": "rgb24", "gray8": "gray"}
 
 
 def pixel_format(name: str) -> PixelFormat:
@@ -209,6 +219,43 @@ def pixel_format(name: str) -> PixelFormat:
 def memory_of(array: np.ndarray[Any, Any]) -> memoryview:
     """Give the bytes of a contiguous array, to be read into or written from without a copy."""
     return memoryview(array).cast("B")  # type: ignore[arg-type] # numpy's stubs do not say Buffer on 3.11
+
+
+def part_of(size: tuple[int, int], part: Sequence[int], pixels: PixelFormat, name: str) -> tuple[int, int, int, int]:
+    """Check which part of a picture is wanted.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Width and height of the picture.
+    part : sequence of int
+        Left, top, width and height.
+    pixels : PixelFormat
+        In which it is wanted.
+    name : str
+        Of the file, for messages.
+
+    Raises
+    ------
+    ValueError
+        If that is no part of it, or, of subsampled planes, one that begins or ends within a sample.
+    """
+    try:
+        left, top, width, height = map(operator.index, part)
+    except (TypeError, ValueError):
+        raise ValueError(f"a part of a picture is (left, top, width, height), not {part!r}") from None
+    if min(left, top) < 0 or min(width, height) < 1 or left + width > size[0] or top + height > size[1]:
+        raise ValueError(f"{name} is {size[0]}x{size[1]}; (left, top, width, height) = {tuple(part)} is no part of it")
+    for begin, extent, whole, steps in (
+        (left, width, size[0], [1 << plane.shift_x for plane in pixels.planes]),
+        (top, height, size[1], [1 << plane.shift_y for plane in pixels.planes]),
+    ):
+        step = max(steps)
+        if begin % step or (extent % step and begin + extent < whole):
+            raise ValueError(
+                f"{name}: a part of {pixels.name} begins and ends at multiples of {step}, not {tuple(part)}"
+            )
+    return left, top, width, height
 
 
 # What an array says by its own dtype and number of channels: dtype, channels -> format.

@@ -28,7 +28,7 @@ PATCHES = [
     (128, 64, 200),
     (20, 90, 60),
 ]
-SD, HD = (320, 240), (1280, 720)
+SD, HD, FULL_HD = (320, 240), (1280, 720), (1920, 1080)
 
 
 def chart(width: int, height: int) -> Image:
@@ -66,9 +66,7 @@ def test_the_usual_matrix_goes_by_size(size: tuple[int, int], matrix: str) -> No
 
 
 def stream(**facts: Any) -> VideoStream:
-    return VideoStream(
-        **{"index": 0, "codec": "h264", "width": 1920, "height": 1080, "pixel_format": "yuv420p", **facts}
-    )
+    return VideoStream(**{"index": 0, "codec": "h264", "width": 640, "height": 480, "pixel_format": "yuv420p", **facts})
 
 
 @pytest.mark.parametrize(
@@ -82,6 +80,10 @@ def stream(**facts: Any) -> VideoStream:
         ({"pixel_format": "nv12", "color_space": "a word of a later FFmpeg"}, "smpte170m", "tv", ("matrix", "range")),
         ({"pixel_format": "gbrp"}, None, None, ()),
         ({"pixel_format": None}, None, None, ()),
+        ({"width": 1920, "height": 1080}, "bt709", "tv", ("matrix", "range")),
+        ({"width": 1080, "height": 1920}, "bt709", "tv", ("matrix", "range")),
+        ({"width": 1280, "height": 720}, "smpte170m", "tv", ("matrix", "range")),
+        ({"width": 1920, "height": 1080, "color_space": "smpte170m"}, "smpte170m", "tv", ("range",)),
     ],
 )
 def test_what_is_declared_is_told_from_what_is_assumed(
@@ -198,16 +200,23 @@ def test_a_declared_matrix_is_believed(
 @pytest.mark.program
 @pytest.mark.needs("ffmpeg")
 @pytest.mark.parametrize("container", ["mkv", "mp4"])
-@pytest.mark.parametrize("size", [SD, HD])
-def test_a_film_that_says_nothing_is_read_as_ffmpeg_does_and_told(
+@pytest.mark.parametrize("size", [SD, HD, FULL_HD])
+def test_of_a_film_that_says_nothing_the_usual_is_assumed_and_told(
     size: tuple[int, int], container: str, ffmpeg: str, tmp_path: Path
 ) -> None:
-    film = coded(ffmpeg, tmp_path / f"film.{container}", size=size, matrix="smpte170m", limits="tv", told=False)
+    usual, other = ("bt709", "smpte170m") if size == FULL_HD else ("smpte170m", "bt709")
+    film = coded(ffmpeg, tmp_path / f"film.{container}", size=size, matrix=usual, limits="tv", told=False)
     with bridge.get_reader(film) as reader:
         assert off(reader[0]) <= 3
         assert off(reader.get_batch([0])[0]) <= 3
-        assert "matrix" in reader.get_meta_data()["color"]["assumed"]
-    wrong = coded(ffmpeg, tmp_path / f"wrong.{container}", size=size, matrix="bt709", limits="tv", told=False)
+        color = reader.get_meta_data()["color"]
+        assert (color["matrix"], "matrix" in color["assumed"]) == (usual, True)
+    with bridge.get_reader(film) as reader:
+        assert off(reader.get_batch([0])[0]) <= 3
+    for keywords in ({"size": (160, 120)}, {"crop": (0, 0, size[0], 32)}, {"dtype": "uint16"}, {"fps": 25}):
+        frame = bridge.mimread(film, **keywords)[0]
+        assert off(frame // 257 if frame.dtype == np.uint16 else frame) <= 4
+    wrong = coded(ffmpeg, tmp_path / f"wrong.{container}", size=size, matrix=other, limits="tv", told=False)
     assert off(bridge.mimread(wrong)[0]) > 10
 
 

@@ -1,0 +1,90 @@
+"""Planes: a frame as a codec has it, luma and chroma apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from bridge.core.array import Array
+from bridge.errors import UnsupportedPixels
+
+if TYPE_CHECKING:
+    from bridge.media.pixels import PixelFormat
+
+__all__ = ["Planes"]
+
+
+class Planes(Array):
+    """A frame of a YCbCr format, in one block of memory; its planes are views of that.
+
+    Attributes
+    ----------
+    pixelformat : str
+        FFmpeg's name of the format.
+
+    Examples
+    --------
+    >>> from bridge.media.pixels import pixel_format
+    >>> frame = Planes.of(pixel_format("yuv420p").empty(6, 4), pixel_format("yuv420p"), (6, 4))
+    >>> frame.shape, frame.y.shape, frame.u.shape
+    ((6, 6), (4, 6), (2, 3))
+    """
+
+    _layout: tuple[PixelFormat, tuple[int, int]] | None = None
+
+    @classmethod
+    def of(cls, frame: np.ndarray[Any, Any], pixels: PixelFormat, size: tuple[int, int]) -> Self:
+        """View the memory of a frame of that format, of that width and height."""
+        made = cls(frame)
+        made._layout = pixels, size
+        return made
+
+    @property
+    def pixelformat(self) -> str:
+        """FFmpeg's name of the format."""
+        return self._known()[0].name
+
+    @property
+    def y(self) -> np.ndarray[Any, Any]:
+        """Luma, ``(height, width)``."""
+        return self._component(0)
+
+    @property
+    def u(self) -> np.ndarray[Any, Any]:
+        """Cb, of the size at which it was coded."""
+        return self._component(1)
+
+    @property
+    def v(self) -> np.ndarray[Any, Any]:
+        """Cr, of the size at which it was coded."""
+        return self._component(2)
+
+    @property
+    def a(self) -> np.ndarray[Any, Any]:
+        """Alpha, for formats that have it.
+
+        Raises
+        ------
+        UnsupportedPixels
+            For others.
+        """
+        return self._component(3)
+
+    def _known(self) -> tuple[PixelFormat, tuple[int, int]]:
+        if self._layout is None:
+            raise UnsupportedPixels("only a whole frame has planes, not a part of one or what was calculated from it")
+        return self._layout
+
+    def _component(self, number: int) -> np.ndarray[Any, Any]:
+        pixels, size = self._known()
+        memory, at = np.asarray(self).reshape(-1), 0
+        for plane in pixels.planes:
+            shape = plane.shape(*size)
+            samples = int(np.prod(shape))
+            if number < plane.channels:
+                found = memory[at : at + samples].reshape(shape)
+                return found if plane.channels == 1 else found[..., number]
+            number -= plane.channels
+            at += samples
+        raise UnsupportedPixels(f"{pixels.name} has no such plane")
