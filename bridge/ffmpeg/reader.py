@@ -24,6 +24,7 @@ from bridge.ffmpeg.batch import fetch, track_of
 from bridge.ffmpeg.containers import DEMUXERS
 from bridge.ffmpeg.damage import DamageJudge
 from bridge.ffmpeg.decoder import Decoder, Order, since
+from bridge.ffmpeg.describe import film_meta, tone_map
 from bridge.ffmpeg.guide import Guide
 from bridge.ffmpeg.listing import Film
 from bridge.ffmpeg.sound import read_sound
@@ -31,7 +32,7 @@ from bridge.media.alpha import MAYBE, has_alpha, transparency
 from bridge.media.colour import colour_of
 from bridge.media.pixels import pixel_format
 from bridge.process.child import words
-from bridge.process.tools import Tool, toolbox
+from bridge.process.tools import toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +68,9 @@ class FilmReader(Reader):
     rotate : bool
         Turn and mirror frames as the file says that viewers shall show them, as the default is; False gives them
         as they are coded. ``get_meta_data()["rotate"]`` has the angle either way.
+    tonemap : bool
+        Give film of high dynamic range (PQ, HLG) as 8-bit RGB for ordinary displays, as `bridge.media.tone.ToneMap`
+        makes it; film of ordinary range stays as it is. False, the default, gives the code values as they are.
     input_params, output_params : sequence of str
         Options for ffmpeg, before the input and before the output. ``ffmpeg_params`` is an older name of the latter.
     print_info : bool
@@ -96,6 +100,7 @@ class FilmReader(Reader):
         fps: float | Fraction | None = None,
         loop: bool = False,
         rotate: bool = True,
+        tonemap: bool = False,
         input_params: Sequence[str] | None = None,
         output_params: Sequence[str] | None = None,
         ffmpeg_params: Sequence[str] | None = None,
@@ -114,7 +119,8 @@ class FilmReader(Reader):
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
         self._transparency = transparency(self.request.kind or "", self.request.read_at, self.request.size)
-        self._pixels = pixel_format(pixelformat or self._pixels_of(dtype))
+        self._tone = tone_map(self._video, pixelformat, dtype) if tonemap else None
+        self._pixels = pixel_format(pixelformat or self._pixels_of("uint16" if self._tone else dtype))
         wish = argv.Wish(
             size=_size(size),
             fps=None if fps is None else argv.rate(fps),
@@ -206,12 +212,16 @@ class FilmReader(Reader):
 
     def _data(self, index: int) -> Found | None:
         """Give frame `index`, or, where damage is not to be raised, the next that there is."""
+        found = self._decoded(index)
+        return found if found is None or self._tone is None else (self._tone(found[0]), found[1])
+
+    def _decoded(self, index: int) -> Found | None:
         try:
             return self._free_frame(index) if self._free else self._frame(index)
         except CorruptMedia as error:
             self._stop()
             if self._cover_only():
-                return self._data(index)
+                return self._decoded(index)
             if not self._has_pictures():
                 return None
             self._check_pixels()
@@ -411,7 +421,7 @@ class FilmReader(Reader):
 
     def _batch(self, indexes: Sequence[int]) -> tuple[np.ndarray[Any, Any], list[dict[str, Any]]]:
         """Read frames in any order, each stretch of the film decoded once."""
-        if self._free or self._guide.whole().ordinal:
+        if self._free or self._tone or self._guide.whole().ordinal:
             return super()._batch(indexes)
         film = self._guide.whole()
         if any(self._damaged.known(index) for index in set(indexes)):
@@ -497,12 +507,15 @@ class FilmReader(Reader):
         if self._free or video is None:
             return None
         frames = self._length() if video.frames is None else video.frames
-        return int(frames) * self._pixels.nbytes(*(self._order.wish.size or (video.width, video.height)))
+        nbytes = self._pixels.nbytes(*(self._order.wish.size or (video.width, video.height)))
+        return int(frames) * nbytes // (2 if self._tone else 1)
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
             return self._exactly(index)[1] if self._free else self._guide.whole().meta(index)
-        meta = _film_meta(self._info(), self._video(), self._tool)
+        meta = film_meta(self._info(), self._video(), self._tool)
+        if self._tone:
+            meta |= {"tonemapped": True, "tonemap_peak": self._tone.peak}
         if not self._order.wish.turned and self._video():
             meta["size"] = meta["source_size"]
         return meta | ({"size": self._order.wish.size} if self._order.wish.size else {})
@@ -527,33 +540,3 @@ def _size(size: Any) -> tuple[int, int] | None:
     if width < 1 or height < 1:
         raise ValueError(f"size is (width, height) or 'WIDTHxHEIGHT', not {size!r}")
     return width, height
-
-
-def _film_meta(info: MediaInfo, video: VideoStream | None, tool: Tool) -> dict[str, Any]:
-    """Give the facts under the names that imageio's ffmpeg plugin gives them, and the rest beside."""
-    audio = info.audio
-    facts: dict[str, Any] = {
-        "plugin": "ffmpeg",
-        "ffmpeg_version": tool.version,
-        "format": info.format,
-        "audio_codec": audio.codec if audio else None,
-        "duration": info.duration,
-        "tags": info.tags,
-        "source": info.source,
-    }
-    return facts if video is None else facts | _picture_meta(video)
-
-
-def _picture_meta(video: VideoStream) -> dict[str, Any]:
-    size = (video.width, video.height)
-    return {
-        "codec": video.codec,
-        "pix_fmt": video.pixel_format,
-        "fps": float(video.fps) if video.fps else None,
-        "nframes": video.frames if video.frames is not None else math.inf,
-        "source_size": size,
-        "size": size[::-1] if video.rotation % 180 else size,
-        "rotate": video.rotation,
-        "sample_aspect_ratio": video.sample_aspect_ratio,
-        "color": colour_of(video).to_dict(),
-    }
