@@ -86,7 +86,9 @@ _PAIR = r"\((-?[\d.]+),? ?(-?[\d.]+)\)"
 _PRIMARIES = re.compile(rf"has_primaries:1 .*?\br{_PAIR} g{_PAIR} b{_PAIR} wp{_PAIR}")
 _LUMINANCE = re.compile(r"has_luminance:1 .*?min_luminance=([\d.]+), max_luminance=([\d.]+)")
 _LIGHT = re.compile(r"MaxCLL=(\d+), MaxFALL=(\d+)")
-_HDR = re.compile(r"(?im)^(?:.*side data - )?(?:mastering display|content light level)\b.*$")
+_HDR = re.compile(
+    r"(?im)^(?:\[Parsed_showinfo\S* @ \S+\] +side data - | *)(?:mastering display|content light level)\b.*$"
+)
 
 
 def high_range(text: str) -> HighDynamicRange | None:
