@@ -193,8 +193,9 @@ def test_side_data_of_a_container_is_read() -> None:
         ),
         (
             "[Parsed_showinfo_0 @ 0x1]   side data - Content Light Level information: MaxCLL=1000, MaxFALL=400\n"
-            "[Parsed_showinfo_0 @ 0x1]   side data - mastering display: has_primaries:1 has_luminance:1 r(0.6800,0.3200) "
-            "g(0.2650,0.6900) b(0.1500,0.0600) wp(0.3127,0.3290) min_luminance=0.000100, max_luminance=1000.000000"
+            "[Parsed_showinfo_0 @ 0x1]   side data - mastering display: has_primaries:1 has_luminance:1 "
+            "r(0.6800,0.3200) g(0.2650,0.6900) b(0.1500,0.0600) wp(0.3127,0.3290) "
+            "min_luminance=0.000100, max_luminance=1000.000000"
         ),
     ],
     ids=["banner", "showinfo"],
