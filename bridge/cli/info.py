@@ -68,6 +68,9 @@ def _described(info: MediaInfo) -> Iterator[Any]:
         yield table(*_STREAM, rows=[_stream(stream) for stream in info.streams])
     if info.pages:
         yield table("page", "shape", "dtype", rows=list(_pages(info.pages)))
+    if info.chapters:
+        rows = [(seconds(chapter.start), seconds(chapter.end), _cut(chapter.title or "")) for chapter in info.chapters]
+        yield table("from", "to", "chapter", rows=rows)
     tags = [*info.tags.items(), *(pair for stream in info.streams for pair in _tags(stream))]
     if tags:
         yield table("tag", "value", rows=[(key, _cut(value)) for key, value in tags])

@@ -36,6 +36,8 @@ __all__ = [
     "describe_tags",
     "encode",
     "encode_still",
+    "first_frame",
+    "first_frame_alone",
     "first_sound",
     "list_frames",
     "list_packets",
@@ -488,6 +490,20 @@ def describe_tags(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
     """Give the tags of a file by ffmpeg alone, in the form of its muxer `ffmetadata`."""
     source = ffmpeg.input(name, **_reads(demuxer))
     return _render(ffmpeg.output(source, "pipe:1", format="ffmetadata"))
+
+
+def first_frame(demuxer: str | None, stream: str, name: str = INPUT) -> tuple[str, ...]:
+    """Tell the side data of the first frame of a stream as JSON (ffprobe)."""
+    forced = [word for name, value in _reads(demuxer).items() for word in (f"-{name}", str(value))]
+    shown = ("-select_streams", stream, "-show_frames", "-read_intervals", "%+#1", "-of", "json")
+    return ("-hide_banner", "-v", "error", *forced, *shown, name)
+
+
+def first_frame_alone(demuxer: str | None, stream: str, name: str = INPUT) -> tuple[str, ...]:
+    """Tell the side data of the first frame of a stream by ffmpeg alone, among its messages."""
+    source = ffmpeg.input(name, **_reads(demuxer))[stream].filter("showinfo")
+    made = ffmpeg.output(source, "pipe:1", format="null", vframes=1)
+    return _render(made, quiet=("-nostdin", "-hide_banner", "-v", "info"))
 
 
 _NTSC = tuple(Fraction(1000 * nominal, 1001) for nominal in (15, 24, 30, 48, 60, 72, 90, 96, 120, 240))

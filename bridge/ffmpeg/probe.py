@@ -9,8 +9,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from bridge.errors import CorruptMedia
-from bridge.ffmpeg import argv
-from bridge.media.info import AudioStream, MediaInfo, OtherStream, VideoStream, maybe_in_fields
+from bridge.ffmpeg import argv, banner
+from bridge.media.hdr import HighDynamicRange, is_hdr
+from bridge.media.info import AudioStream, Chapter, MediaInfo, OtherStream, VideoStream, maybe_in_fields
 from bridge.process.child import Output, run, words
 from bridge.process.tools import Tool, toolbox
 
@@ -33,13 +34,33 @@ def media_info(request: Request, demuxer: str | None) -> MediaInfo:
     said = _ask(tool, argv.describe(demuxer) if alone else argv.probe(demuxer), request)
     if alone:
         info = from_banner(said.stdout.decode("utf-8", "replace"), said.exit.stderr, request.name, str(tool))
-        tags = _ask(tool, argv.describe_tags(demuxer), request) if info.streams else None
-        info = replace(info, tags=from_ffmetadata(tags.stdout.decode("utf-8", "replace")) if tags else {})
+        tags = (
+            _ask(tool, argv.describe_tags(demuxer), request).stdout.decode("utf-8", "replace") if info.streams else ""
+        )
+        info = replace(info, tags=_better(banner.tags_of(tags), info.tags), chapters=banner.chapters_of(tags))
     else:
         info = from_json(_json(said, request), request.name, str(tool))
     if not info.streams:
         raise _corrupt(said, request, tool)
-    return info
+    return _with_light(info, request, demuxer, tool)
+
+
+def _with_light(info: MediaInfo, request: Request, demuxer: str | None, tool: Tool) -> MediaInfo:
+    """Ask the first frames of films of high dynamic range about what their container does not say."""
+    streams = list(info.streams)
+    for at, stream in enumerate(streams):
+        if isinstance(stream, VideoStream) and is_hdr(stream.color_transfer) and not stream.hdr:
+            if stream.width * stream.height > request.limits.pixels:
+                continue
+            said = HighDynamicRange()
+            if tool.name == "ffmpeg":
+                told = _ask(tool, argv.first_frame_alone(demuxer, str(stream.index)), request)
+                said = banner.high_range(told.exit.stderr) or said
+            else:
+                frames = _json(_ask(tool, argv.first_frame(demuxer, str(stream.index)), request), request)
+                said = next(filter(None, map(_light, frames.get("frames", ()))), said)
+            streams[at] = replace(stream, hdr=said)
+    return replace(info, streams=tuple(streams))
 
 
 def count_listed(request: Request, tool: Tool, arguments: tuple[str, ...]) -> int:
@@ -91,9 +112,15 @@ def from_json(found: dict[str, Any], uri: str, source: str) -> MediaInfo:
         duration=_float(form.get("duration")),
         bit_rate=_int(form.get("bit_rate")),
         streams=tuple(_stream(row) for row in found.get("streams", ())),
+        chapters=tuple(filter(None, map(_chapter, found.get("chapters", ())))),
         tags=_tags(form),
         source=source,
     )
+
+
+def _chapter(row: dict[str, Any]) -> Chapter | None:
+    start, end = _float(row.get("start_time")), _float(row.get("end_time"))
+    return None if start is None or end is None else Chapter(start=start, end=end, title=_tags(row).get("title"))
 
 
 def _stream(row: dict[str, Any]) -> VideoStream | AudioStream | OtherStream:
@@ -138,8 +165,46 @@ def _video(row: dict[str, Any], index: int, codec: str) -> VideoStream:
         color_transfer=_known(row.get("color_transfer")),
         field_order=order,
         attached_picture=bool(row.get("disposition", {}).get("attached_pic")),
+        profile=_known(row.get("profile")),
+        level=_positive(row.get("level")),
+        disposition=tuple(str(name) for name, value in row.get("disposition", {}).items() if value),
+        hdr=_light(row),
         tags=_tags(row),
     )
+
+
+def _light(row: dict[str, Any]) -> HighDynamicRange | None:
+    """Read mastering display and light level from the side data of a stream or of a frame."""
+    facts: dict[str, Any] = {}
+    for data in row.get("side_data_list", ()):
+        facts |= data
+    red, green, blue, white = (_point(facts, name) for name in ("red", "green", "blue", "white_point"))
+    found = HighDynamicRange(
+        primaries=(red, green, blue) if red and green and blue else None,
+        white_point=white,
+        min_luminance=_quotient(facts.get("min_luminance")),
+        max_luminance=_quotient(facts.get("max_luminance")),
+        max_content=_positive(facts.get("max_content")),
+        max_average=_positive(facts.get("max_average")),
+    )
+    return found or None
+
+
+def _point(facts: dict[str, Any], name: str) -> tuple[float, float] | None:
+    x, y = _quotient(facts.get(f"{name}_x")), _quotient(facts.get(f"{name}_y"))
+    return None if x is None or y is None else (x, y)
+
+
+def _quotient(value: Any) -> float | None:
+    """Read ``34000/50000``."""
+    over, _, under = str(value).partition("/")
+    numerator, denominator = _int(over), _int(under or 1)
+    return None if numerator is None or not denominator else numerator / denominator
+
+
+def _positive(value: Any) -> int | None:
+    number = _int(value)
+    return number if number is not None and number > 0 else None
 
 
 def _rotation(row: dict[str, Any]) -> int:
@@ -191,7 +256,7 @@ _PIXELS = re.compile(r"^(?: \([^)]*\))*, ([a-z]\w+)(?:\(([^)]*)\))?")
 _ROTATION = re.compile(r"^\s+display ?matrix: rotation of (-?[\d.]+) degrees", re.IGNORECASE)
 
 
-def from_banner(headers: str, banner: str, uri: str, source: str) -> MediaInfo:
+def from_banner(headers: str, said: str, uri: str, source: str) -> MediaInfo:
     """Turn what ffmpeg prints of an input into a MediaInfo; less is known so than by ffprobe."""
     facts: dict[tuple[str, int], str] = {}
     for line in headers.splitlines():
@@ -199,7 +264,8 @@ def from_banner(headers: str, banner: str, uri: str, source: str) -> MediaInfo:
             facts[match[1], int(match[2])] = match[3].strip()
         elif packet := _PACKET.match(line):
             facts.setdefault(("duration", int(packet[1])), packet[2])
-    lines = banner.partition("\nOutput #0")[0].splitlines()
+    lines = said.partition("\nOutput #0")[0].split("\n")
+    tags = banner.tags_said(lines)
     form = next((match[1] for match in map(_INPUT.match, lines) if match), "")
     length = next((match for match in map(_DURATION.match, lines) if match), None)
     seconds = int(length[1]) * 3600 + int(length[2]) * 60 + float(length[3]) if length else None
@@ -209,19 +275,16 @@ def from_banner(headers: str, banner: str, uri: str, source: str) -> MediaInfo:
         start=_float(length[4]) if length else None,
         duration=seconds,
         bit_rate=int(length[5]) * 1000 if length and length[5] else None,
-        streams=tuple(_banner_streams(lines, facts)),
+        streams=tuple(_described(stream, lines, tags) for stream in _banner_streams(lines, facts)),
+        tags=tags.get(None, {}),
         source=source,
     )
 
 
-def from_ffmetadata(text: str) -> dict[str, str]:
-    """Read the tags of a file, the lines before the first section, as ffmpeg's muxer `ffmetadata` writes them."""
-    found = {}
-    for line in re.split(r"(?<!\\)\n", text.partition("\n[")[0]):
-        name, is_one, value = line.partition("=")
-        if is_one and not line.startswith(";"):
-            found[re.sub(r"\\(.)", r"\1", name)] = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
-    return found
+def _better(tags: dict[str, str], said: dict[str, str]) -> dict[str, str]:
+    """Take from the banner what the muxer `ffmetadata` leaves out, and puts in of its own."""
+    others = {name: value for name, value in tags.items() if name != "encoder"}
+    return others | {name: value for name, value in said.items() if name.lower() in ("creation_time", "encoder")}
 
 
 def _banner_streams(
@@ -235,6 +298,15 @@ def _banner_streams(
         elif (turned := _ROTATION.match(line)) and found and isinstance(found[-1], VideoStream):
             found[-1] = replace(found[-1], rotation=round(float(turned[1])))
     return found
+
+
+def _described(
+    stream: VideoStream | AudioStream | OtherStream, lines: list[str], tags: dict[int | None, dict[str, str]]
+) -> VideoStream | AudioStream | OtherStream:
+    """Add the tags and the side data that the lines below a stream tell."""
+    if isinstance(stream, VideoStream):
+        stream = replace(stream, hdr=banner.high_range(banner.side_data(lines, stream.index)))
+    return replace(stream, tags=tags.get(stream.index, {}))
 
 
 def _banner_colours(words: list[str]) -> tuple[str | None, ...]:
@@ -293,6 +365,8 @@ def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> V
         color_transfer=transfer,
         field_order=next((_FIELD_ORDERS[word] for word in said_of_pixels if word in _FIELD_ORDERS), None),
         attached_picture="(attached pic)" in rest,
+        profile=banner.profile(rest),
+        disposition=banner.dispositions(rest),
     )
 
 

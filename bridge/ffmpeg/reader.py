@@ -25,6 +25,7 @@ from bridge.ffmpeg.batch import fetch, track_of
 from bridge.ffmpeg.containers import DEMUXERS
 from bridge.ffmpeg.damage import DamageJudge
 from bridge.ffmpeg.decoder import Decoder, Order, since
+from bridge.ffmpeg.describe import film_meta, tone_map
 from bridge.ffmpeg.guide import Guide
 from bridge.ffmpeg.listing import Film
 from bridge.ffmpeg.planes import Planes
@@ -34,7 +35,7 @@ from bridge.media.colour import colour_of, is_large
 from bridge.media.mp4 import film_size
 from bridge.media.pixels import part_of, pixel_format
 from bridge.process.child import words
-from bridge.process.tools import Tool, toolbox
+from bridge.process.tools import toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +77,9 @@ class FilmReader(Reader):
     rotate : bool
         Turn and mirror frames as the file says that viewers shall show them, as the default is; False gives them
         as they are coded. ``get_meta_data()["rotate"]`` has the angle either way.
+    tonemap : bool
+        Give film of high dynamic range (PQ, HLG) as 8-bit RGB for ordinary displays, as `bridge.media.tone.ToneMap`
+        makes it; film of ordinary range stays as it is. False, the default, gives the code values as they are.
     input_params, output_params : sequence of str
         Options for ffmpeg, before the input and before the output. ``ffmpeg_params`` is an older name of the latter.
     print_info : bool
@@ -108,6 +112,7 @@ class FilmReader(Reader):
         fps: float | Fraction | None = None,
         loop: bool = False,
         rotate: bool = True,
+        tonemap: bool = False,
         input_params: Sequence[str] | None = None,
         output_params: Sequence[str] | None = None,
         ffmpeg_params: Sequence[str] | None = None,
@@ -129,9 +134,9 @@ class FilmReader(Reader):
         self._ahead: dict[int, Found] = {}  # frames that were read with others
         self._coloured = False  # whether it was looked which matrix to assume
         self._transparency = transparency(self.request.kind or "", self.request.read_at, self.request.size)
-        self._pixels = (
-            self._native() if pixelformat == "native" else pixel_format(pixelformat or self._pixels_of(dtype))
-        )
+        self._tone = tone_map(self._video, pixelformat, dtype) if tonemap else None
+        named = pixelformat or self._pixels_of("uint16" if self._tone else dtype)
+        self._pixels = self._native() if named == "native" else pixel_format(named)
         wish = argv.Wish(
             crop=self._part(crop, region, turned=bool(rotate)),
             size=_size(size),
@@ -328,7 +333,9 @@ class FilmReader(Reader):
         """Give a frame as users see it."""
         pixels = self._pixels
         planar = len(pixels.planes) > 1 and not pixels.order and pixels.nbytes(head.width, head.height) == head.size
-        return Planes.of(frame, pixels, (head.width, head.height)) if planar else pixels.view(frame)
+        if planar:
+            return Planes.of(frame, pixels, (head.width, head.height))
+        return self._tone(pixels.view(frame)) if self._tone else pixels.view(frame)
 
     def _frame(self, index: int) -> Found | None:
         """Give a frame by reading on where that is near, by a jump where it is not."""
@@ -524,7 +531,7 @@ class FilmReader(Reader):
             return super()._batch(indexes)
         film = self._guide.whole()
         positions = [index * self._every for index in indexes]
-        if film.ordinal or any(self._damaged.known(position) for position in set(positions)):
+        if film.ordinal or self._tone or any(self._damaged.known(position) for position in set(positions)):
             found = {position: self._at_position(position) for position in sorted(set(positions))}
             frames, metas = self._stacked([found[position] for position in positions])
             return frames, [self._renamed(meta) for meta in metas]
@@ -611,14 +618,17 @@ class FilmReader(Reader):
         if self._free or video is None:
             return None
         frames = self._length() if video.frames is None else -(-video.frames // self._every)
-        return int(frames) * self._pixels.nbytes(*(self._order.wish.shape or (video.width, video.height)))
+        nbytes = self._pixels.nbytes(*(self._order.wish.shape or (video.width, video.height)))
+        return int(frames) * nbytes // (2 if self._tone else 1)
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
             if self._free:
                 return self._exactly(index)[1]
             return self._renamed(self._guide.whole().meta(index * self._every))
-        meta = _film_meta(self._info(), self._video(), self._tool)
+        meta = film_meta(self._info(), self._video(), self._tool)
+        if self._tone:
+            meta |= {"tonemapped": True, "tonemap_peak": self._tone.peak}
         if not self._order.wish.turned and self._video():
             meta["size"] = meta["source_size"]
         return meta | ({"size": self._order.wish.shape} if self._order.wish.shape else {})
@@ -646,33 +656,3 @@ def _size(size: Any) -> tuple[int, int] | None:
     if width < 1 or height < 1:
         raise ValueError(f"size is (width, height) or 'WIDTHxHEIGHT', not {size!r}")
     return width, height
-
-
-def _film_meta(info: MediaInfo, video: VideoStream | None, tool: Tool) -> dict[str, Any]:
-    """Give the facts under the names that imageio's ffmpeg plugin gives them, and the rest beside."""
-    audio = info.audio
-    facts: dict[str, Any] = {
-        "plugin": "ffmpeg",
-        "ffmpeg_version": tool.version,
-        "format": info.format,
-        "audio_codec": audio.codec if audio else None,
-        "duration": info.duration,
-        "tags": info.tags,
-        "source": info.source,
-    }
-    return facts if video is None else facts | _picture_meta(video)
-
-
-def _picture_meta(video: VideoStream) -> dict[str, Any]:
-    size = (video.width, video.height)
-    return {
-        "codec": video.codec,
-        "pix_fmt": video.pixel_format,
-        "fps": float(video.fps) if video.fps else None,
-        "nframes": video.frames if video.frames is not None else math.inf,
-        "source_size": size,
-        "size": size[::-1] if video.rotation % 180 else size,
-        "rotate": video.rotation,
-        "sample_aspect_ratio": video.sample_aspect_ratio,
-        "color": colour_of(video).to_dict(),
-    }

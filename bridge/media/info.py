@@ -7,10 +7,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bridge.media.hdr import HighDynamicRange
     from bridge.media.sniff import PictureHead, ReadAt
 
 __all__ = [
     "AudioStream",
+    "Chapter",
     "ImagePage",
     "MediaInfo",
     "OtherStream",
@@ -54,6 +56,14 @@ class VideoStream:
         or ``"bt"``.
     attached_picture : bool
         A cover picture, not the film.
+    profile : str or None
+        The codec's, e.g. ``"Main 10"``.
+    level : int or None
+        The codec's, as its number is coded: 41 is 4.1 in H.264, 123 in HEVC.
+    disposition : tuple of str
+        What the stream is good for, in FFmpeg's words: ``"default"``, ``"forced"``, …
+    hdr : HighDynamicRange or None
+        Mastering display and light level; None for a film of ordinary range.
     tags : dict
         The stream's own metadata.
     """
@@ -77,6 +87,10 @@ class VideoStream:
     color_transfer: str | None = None
     field_order: str | None = None
     attached_picture: bool = False
+    profile: str | None = None
+    level: int | None = None
+    disposition: tuple[str, ...] = ()
+    hdr: HighDynamicRange | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -111,6 +125,15 @@ class OtherStream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """A part of the film, from `start` to `end` in seconds on the file's own clock."""
+
+    start: float
+    end: float
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePage:
     """One still picture, page or array in a file: its shape and dtype as a reader would give them."""
 
@@ -136,6 +159,8 @@ class MediaInfo:
         Of `VideoStream`, `AudioStream` and `OtherStream`, as in the file.
     pages : tuple of ImagePage
         For stills and arrays.
+    chapters : tuple of Chapter
+        As the file has them.
     tags : dict
         The file's own metadata.
     source : str
@@ -150,6 +175,7 @@ class MediaInfo:
     bit_rate: int | None = None
     streams: tuple[VideoStream | AudioStream | OtherStream, ...] = ()
     pages: tuple[ImagePage, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
     source: str = ""
 
