@@ -96,6 +96,8 @@ class Wish:
         FFmpeg's name of it; empty takes the usual one.
     turned : bool
         Frames come out as a viewer shows them; else as they are coded.
+    box : tuple of int or None
+        x, y, width and height of the only part that is wanted.
     """
 
     size: tuple[int, int] | None = None
@@ -105,6 +107,7 @@ class Wish:
     colours: Mapping[str, str] = field(default_factory=dict)
     decoder: str = ""
     turned: bool = True
+    box: tuple[int, int, int, int] | None = None
 
     @property
     def counted(self) -> bool:
@@ -248,6 +251,7 @@ def decode(
     filters += [f"setpts=PTS+{SHIFT}"] if seek.shifted else []
     filters += [f"setparams={':'.join(map('='.join, wish.colours.items()))}"] if wish.colours else []
     filters += [f"fps={wish.fps.numerator}/{wish.fps.denominator}"] if wish.fps else []
+    filters += [_crop(wish.box, pixels)] if wish.box else []
     filters += [f"scale={wish.size[0]}:{wish.size[1]}"] if wish.size else []
     if filters:
         wanted["vf"] = ",".join(filters)
@@ -265,6 +269,12 @@ def decode(
         **wanted,
     )
     return _with_own(_render(made), wish)
+
+
+def _crop(box: tuple[int, int, int, int], pixels: PixelFormat) -> str:
+    """Cut a part out of the converted frame: colours that are stored at half the size have no odd places."""
+    x, y, width, height = box
+    return f"format={pixels.name},crop={width}:{height}:{x}:{y}:exact=1"
 
 
 # ffmpeg 9 with several threads leaves out a piece of FLAC, and mixes up times, where an edit list begins inside it.

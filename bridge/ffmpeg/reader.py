@@ -30,6 +30,7 @@ from bridge.ffmpeg.sound import read_sound
 from bridge.media.alpha import MAYBE, has_alpha, transparency
 from bridge.media.colour import colour_of
 from bridge.media.pixels import pixel_format
+from bridge.media.portion import read_size
 from bridge.process.child import words
 from bridge.process.tools import Tool, toolbox
 
@@ -116,7 +117,7 @@ class FilmReader(Reader):
         self._transparency = transparency(self.request.kind or "", self.request.read_at, self.request.size)
         self._pixels = pixel_format(pixelformat or self._pixels_of(dtype))
         wish = argv.Wish(
-            size=_size(size),
+            size=read_size(size),
             fps=None if fps is None else argv.rate(fps),
             before=tuple(map(str, input_params or ())),
             after=tuple(map(str, [*(output_params or ()), *(ffmpeg_params or ())])),
@@ -514,19 +515,6 @@ _DTYPES = {
     ("uint16", False): "rgb48le",
     ("uint16", True): "rgba64le",
 }
-
-
-def _size(size: Any) -> tuple[int, int] | None:
-    """Read a size, ``(320, 180)`` or ``"320x180"``."""
-    if size is None:
-        return None
-    try:
-        width, height = map(int, str(size).lower().split("x") if isinstance(size, str) else size)
-    except (TypeError, ValueError):
-        width = height = 0
-    if width < 1 or height < 1:
-        raise ValueError(f"size is (width, height) or 'WIDTHxHEIGHT', not {size!r}")
-    return width, height
 
 
 def _film_meta(info: MediaInfo, video: VideoStream | None, tool: Tool) -> dict[str, Any]:

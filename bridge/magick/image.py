@@ -26,6 +26,7 @@ from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.orientation import told_upright, upright
 from bridge.media.pixels import for_array, memory_of
 from bridge.media.pnm import PnmFraming, pam_header
+from bridge.media.portion import WHOLE, portion_of
 from bridge.media.sniff import PictureHead, picture_head
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSource
@@ -55,6 +56,12 @@ class PictureReader(Reader):
     ----------
     on_damage : {"raise", "warn", "ignore"}
         What to do about a picture that is not whole, of which ImageMagick gives what there is.
+    size : tuple of int or str
+        ``(width, height)`` or ``"320x180"`` to which the program scales the picture; a JPEG is not even decoded at
+        full size then.
+    crop : tuple of int
+        ``(x, y, width, height)`` of the only part that is wanted; also called `region`. It comes before `size`, and
+        with `rotate` both are those of the picture as it comes out.
     rotate : bool
         Turn and mirror the picture as its orientation (EXIF's, or that of XMP) says; the metadata then says that it
         is upright, and what it was in ``FILE``. By default pixels come as they are stored.
@@ -62,7 +69,16 @@ class PictureReader(Reader):
 
     _format: PictureFormat
 
-    def _open(self, *, on_damage: str = "raise", rotate: bool = False, **kwargs: Any) -> None:
+    def _open(
+        self,
+        *,
+        on_damage: str = "raise",
+        rotate: bool = False,
+        size: Any = None,
+        crop: Any = None,
+        region: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super()._open(**kwargs)
         self._take_on_damage(on_damage)
         self._orientation = 0  # as it is stored
@@ -71,31 +87,40 @@ class PictureReader(Reader):
         self._source: FrameSource[FrameHead] | None = None
         self._position = 0
         self._shown: FrameIndex | None = None
+        self._portion = WHOLE
         self._head = self._describe()
         if rotate:
             from bridge.media.metadata import orientation
 
             self._orientation = orientation(self._meta(None))
+        picture = (self._head.width, self._head.height)
+        self._portion = portion_of(
+            picture, self.request.name, size=size, crop=crop, region=region, orientation=self._orientation
+        )
+        self._limit()
 
     def _describe(self) -> PictureHead:
         head = picture_head(self.request.kind or "", self.request.read_at)
-        if head is None:
-            head = identify(self.request, self._tool, self._picture.coder)
-        most = self.request.limits.pixels
-        if head.width * head.height > most:
+        return head or identify(self.request, self._tool, self._picture.coder)
+
+    def _limit(self) -> None:
+        """Refuse a picture of which more would be decoded than the user allows."""
+        head, most = self._head, self.request.limits.pixels
+        width, height = self._portion.decoded(head.width, head.height, reducible=self._picture.coder == "jpeg")
+        if width * height > most:
             message = (
                 f"{self.request.name} has {head.width}x{head.height} pixels, more than the limit "
                 f"pixels={most} allows; raise it with limits=bridge.Limits(pixels=...)"
             )
             raise LimitExceeded(message)
-        return head
 
     def _length(self) -> float:
         return 1 if self.request.mode in "vV" else self._head.frames
 
     def _expected(self) -> int | None:
         head = self._head
-        return head.frames * head.width * head.height * head.channels * (head.depth // 8)
+        width, height = self._portion.shape(head.width, head.height)
+        return head.frames * width * height * head.channels * (head.depth // 8)
 
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if self.request.mode not in "vV":
@@ -134,6 +159,7 @@ class PictureReader(Reader):
             compose=self._picture.animated,
             fixes=self._picture.fixes,
             cmyk=self._head.cmyk,
+            portion=self._portion,
         )
         with self.request.input() as descriptor:
             child = Child(arguments, subject=self.request.name, stdin=descriptor, scratch=True)
@@ -214,6 +240,7 @@ class PictureReader(Reader):
             times = self._times()
             return times.meta(index) if index < len(times) else {"index": index}
         groups = still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), head)
+        self._portion.tell(groups["FILE"])
         return told_upright(groups, self._orientation) if self._orientation else groups
 
 
