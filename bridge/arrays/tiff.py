@@ -15,6 +15,7 @@ from bridge.core.format import Format, Reader, Writer
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.media.info import ImagePage, MediaInfo
 from bridge.media.portion import portion_of
+from bridge.media.srgb import take_colorspace
 from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class TiffReader(Reader):
         self, *, crop: Any = None, region: Any = None, size: Any = None, colorspace: Any = None, **kwargs: Any
     ) -> None:
         super()._open(**kwargs)
-        if size is not None or colorspace is not None:
+        if size is not None or take_colorspace(colorspace):
             raise MissingCodec(
                 f"{self.request.name}: size= and colorspace= need ImageMagick ({install_hint('magick')}) and a picture "
                 "of 8 or 16 bits"
@@ -147,8 +148,11 @@ class TiffReader(Reader):
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
             return {"index": index}
+        from bridge.media.metadata import read_groups
+
         series = self._tiff.series[0]
         return {
+            **read_groups("tiff", self.request.read_at),
             "plugin": "tifffile",
             "format": "TIFF",
             "shape": tuple(series.shape),

@@ -17,6 +17,7 @@ from bridge.media.pixels import for_array, memory_of, pixel_format
 from bridge.media.pnm import PnmFraming
 from bridge.media.portion import WHOLE, portion_of
 from bridge.media.sniff import PictureHead, picture_head
+from bridge.media.srgb import Conversion, conversion, take_colorspace
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
@@ -86,6 +87,8 @@ class StillReader(Reader):
     crop : tuple of int
         ``(x, y, width, height)`` of the only part that is wanted; also called `region`. It comes before `size`, and
         with `rotate` both are those of the picture as it comes out.
+    colorspace : str
+        ``"srgb"`` asks for sRGB; pictures that are something else need ImageMagick.
     rotate : bool
         Turn and mirror the picture as its orientation (EXIF's, or that of XMP) says; the metadata then says that it
         is upright, and what it was in ``FILE``. By default pixels come as they are stored.
@@ -101,9 +104,12 @@ class StillReader(Reader):
         size: Any = None,
         crop: Any = None,
         region: Any = None,
+        colorspace: Any = None,
         **kwargs: Any,
     ) -> None:
         super()._open(**kwargs)
+        converted = take_colorspace(colorspace)
+        self._conversion: Conversion | None = None
         self._take_on_damage(on_damage)
         self._orientation = 0  # as it is stored
         self._tool = toolbox().find("ffmpeg")
@@ -125,10 +131,21 @@ class StillReader(Reader):
             from bridge.media.metadata import orientation
 
             self._orientation = orientation(self._meta(None))
+        if converted:
+            self._take_conversion()
         picture = (head.width, head.height)
         self._portion = portion_of(
             picture, self.request.name, size=size, crop=crop, region=region, orientation=self._orientation
         )
+
+    def _take_conversion(self) -> None:
+        found = conversion(self.request.kind or "", self._head, self._meta(None))
+        if found.way != "none":
+            raise MissingCodec(
+                f"{self.request.name} is {found.source}; to convert it to sRGB needs ImageMagick with lcms: "
+                f"{install_hint('magick')}"
+            )
+        self._conversion = found
 
     def _anymap(self) -> PictureHead | None:
         """Read the head of a binary PNM, the form that ffmpeg reads and writes; other forms need ImageMagick."""
@@ -186,6 +203,8 @@ class StillReader(Reader):
         source = str(self._tool)
         groups = still_meta(self.request.kind or "", self.request.read_at, self._format.name, source, self._head)
         self._portion.tell(groups["FILE"])
+        if self._conversion is not None:
+            self._conversion.tell(groups)
         return told_upright(groups, self._orientation) if self._orientation else groups
 
 

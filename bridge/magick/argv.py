@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bridge.media.portion import Portion
 
-__all__ = ["PAGED", "count", "describe", "read", "write"]
+__all__ = ["PAGED", "SRGB", "count", "describe", "read", "write"]
 
 # PAM's channels follow what ImageMagick thinks of the values (gray with a gamma chunk comes as RGB, colours
 # that happen to be gray come as one channel), so the type is forced; PGM is always one channel.
@@ -54,6 +54,7 @@ def read(
     fixes: Sequence[str] = (),
     cmyk: bool = False,
     portion: Portion = WHOLE,
+    to_srgb: str = "none",
 ) -> tuple[str, ...]:
     """Decode pictures to PAM or PGM on standard output.
 
@@ -74,9 +75,12 @@ def read(
     fixes : sequence of str
         What the format needs after it is read.
     cmyk : bool
-        The channels are four inks.
+        The channels are what comes out, four inks.
     portion : Portion
         Which part comes out, and how large.
+    to_srgb : str
+        ``"profile"`` converts by the profile in the file, to that in the file `SRGB` in the working folder;
+        ``"formula"`` by ImageMagick's own.
     """
     forced, form = _INKS if cmyk else (_FORMS_7 if release >= (7, 0) else _FORMS)[channels]
     return (
@@ -86,11 +90,19 @@ def read(
         *(("-coalesce",) if compose else ()),
         *fixes,
         *_cut(portion),
+        *_TO_SRGB.get(to_srgb, ()),
         *forced.split(),
         "-depth",
         str(depth),
         f"{form}:-",
     )
+
+
+SRGB = "srgb.icc"
+_TO_SRGB = {
+    "profile": ("-intent", "Perceptual", "-profile", SRGB, "-colorspace", "sRGB"),
+    "formula": ("+profile", "icc", "-colorspace", "sRGB"),
+}
 
 
 def _reduced(coder: str, portion: Portion) -> tuple[str, ...]:
