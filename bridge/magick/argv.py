@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bridge.media.portion import Portion
 
-__all__ = ["PAGED", "SRGB", "count", "describe", "read", "write"]
+__all__ = ["PAGED", "SOURCE", "SRGB", "count", "describe", "read", "write"]
 
 # PAM's channels follow what ImageMagick thinks of the values (gray with a gamma chunk comes as RGB, colours
 # that happen to be gray come as one channel), so the type is forced; PGM is always one channel.
@@ -79,8 +79,8 @@ def read(
     portion : Portion
         Which part comes out, and how large.
     to_srgb : str
-        ``"profile"`` converts by the profile in the file, to that in the file `SRGB` in the working folder;
-        ``"formula"`` by ImageMagick's own.
+        ``"profile"`` converts by the profile in `SOURCE` to that in `SRGB`, files in the working folder; ``"own"`` by
+        what ImageMagick finds in the picture; ``"formula"`` without any.
     """
     forced, form = _INKS if cmyk else (_FORMS_7 if release >= (7, 0) else _FORMS)[channels]
     return (
@@ -98,9 +98,11 @@ def read(
     )
 
 
-SRGB = "srgb.icc"
+SOURCE, SRGB = "source.icc", "srgb.icc"
 _TO_SRGB = {
-    "profile": ("-intent", "Perceptual", "-profile", SRGB, "-colorspace", "sRGB"),
+    # libpng drops profiles that it does not like, so that of the picture is given once more
+    "profile": ("+profile", "icc", "-intent", "Perceptual", "-profile", SOURCE, "-profile", SRGB),
+    "own": ("-intent", "Perceptual", "-profile", SRGB, "-colorspace", "sRGB"),
     "formula": ("+profile", "icc", "-colorspace", "sRGB"),
 }
 

@@ -44,6 +44,7 @@ __all__ = ["PictureFormat", "PictureReader", "PictureWriter", "picture_formats"]
 
 
 _PIECE = 1 << 20
+_BY_PROFILE = frozenset({"profile", "own"})
 
 _CLOCKS = {"gif": Fraction(1, 100)}  # seconds per tick; of others milliseconds
 
@@ -121,7 +122,7 @@ class PictureReader(Reader):
     def _take_conversion(self) -> None:
         """Decide how the picture becomes sRGB, and whether that can be done here."""
         found = conversion(self.request.kind or "", self._head, self._meta(None))
-        if found.way == "profile" and "lcms" not in toolbox().abilities("magick").delegates:
+        if found.way in _BY_PROFILE and "lcms" not in toolbox().abilities("magick").delegates:
             raise MissingCodec(
                 f"{self.request.name}: {self._tool} is built without lcms, which converts {found.source} to sRGB; "
                 f"install one that is: {install_hint('magick')}"
@@ -199,8 +200,10 @@ class PictureReader(Reader):
             portion=self._portion,
             to_srgb=way,
         )
-        files = {argv.SRGB: srgb_profile()} if way == "profile" else None
-        child = self._child(arguments, files)
+        profile = self._conversion.profile if self._conversion else b""
+        child = self._child(
+            arguments, {argv.SOURCE: profile, argv.SRGB: srgb_profile()} if way in _BY_PROFILE else None
+        )
         still = self.request.limits.still
         self._position = 0
         self._source = FrameSource(child, PnmFraming(), first=still, stall=still)

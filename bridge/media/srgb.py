@@ -25,13 +25,17 @@ class Conversion:
     ----------
     way : str
         ``"none"`` if it is sRGB, or gray without a profile that says more; ``"profile"`` by the profile that it
-        carries; ``"formula"`` from inks without one; ``"lab"`` from CIE Lab.
+        carries, ``"own"`` if only ImageMagick sees whether it does; ``"formula"`` from inks without one; ``"lab"``
+        from CIE Lab.
     source : str
         What it is, in words.
+    profile : bytes
+        The one by which.
     """
 
-    way: Literal["none", "profile", "formula", "lab"]
+    way: Literal["none", "profile", "own", "formula", "lab"]
     source: str
+    profile: bytes = b""
 
     def head(self, head: PictureHead) -> PictureHead:
         """Give what the header of the converted picture would say."""
@@ -88,9 +92,9 @@ def conversion(kind: str, head: PictureHead, groups: dict[str, dict[str, Any]]) 
         return Conversion(way="lab", source=name)
     if space != _SPACES[name]:  # none, or one of another picture
         unseen = kind in _UNSEEN and name != "gray"
-        return Conversion(way="profile" if unseen else "formula" if head.cmyk else "none", source=name)
+        return Conversion(way="own" if unseen else "formula" if head.cmyk else "none", source=name)
     fitting = not head.cmyk and (is_plain_gray if name == "gray" else is_srgb)(profile)
-    return Conversion(way="none" if fitting else "profile", source=described)
+    return Conversion(way="none" if fitting else "profile", source=described, profile=b"" if fitting else profile)
 
 
 _SPACES = {"CMYK": "CMYK", "gray": "GRAY", "RGB": "RGB "}

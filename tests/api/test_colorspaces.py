@@ -230,6 +230,14 @@ def test_what_cannot_be_converted_here_says_what_to_install(monkeypatch: pytest.
             bridge.imread(content, colorspace="srgb")
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_a_damaged_profile_is_not_left_out_in_silence(kind: str) -> None:
+    content = saved(colours(), kind, icc=_P3[:300])
+    assert bridge.imread(content).shape == (48, 64, 3)
+    with pytest.raises(bridge.errors.CorruptMedia, match="profile"):
+        bridge.imread(content, colorspace="srgb")
+
+
 @pytest.mark.parametrize("kind", ["png", "tiff"])
 def test_other_colour_spaces_are_a_value_error(kind: str) -> None:
     for format in (None, "PNG-FFMPEG") if kind == "png" else (None, "TIFF"):
