@@ -15,7 +15,7 @@ __all__ = ["ICCLAB", "LAB", "as_rgb", "photometrics"]
 _PHOTOMETRIC, _RGB = 262, 2
 ICCLAB = 9
 LAB = frozenset({8, ICCLAB})  # a and b are signed in the first, and have 128 added in the second
-_MOST_PAGES = 10_000
+_MOST_TAGS = 1_000_000  # of all pages
 
 
 def photometrics(read_at: ReadAt) -> Iterator[tuple[int, int]]:
@@ -27,10 +27,13 @@ def photometrics(read_at: ReadAt) -> Iterator[tuple[int, int]]:
     wide, entry = struct.calcsize(f"={count}"), struct.calcsize(f"={row}")
     try:
         (at,) = struct.unpack_from(order + pointer, head, 8 if big else 4)
-        for _ in range(_MOST_PAGES):
-            if not at:
-                return
+        seen, left = {0}, _MOST_TAGS
+        while at not in seen and left > 0:
+            seen.add(at)
             (rows,) = struct.unpack(order + count, read_at(at, wide))
+            left -= rows + 1
+            if left < 0:
+                return
             table = read_at(at + wide, rows * entry)
             for number, (tag, _, _, value) in enumerate(struct.iter_unpack(order + row, table)):
                 if tag == _PHOTOMETRIC:
