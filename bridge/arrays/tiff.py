@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import struct
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from bridge.arrays.region import cut, decoded_pixels, is_planar, read_region
 from bridge.core.format import Format, Reader, Writer
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.media.info import ImagePage, MediaInfo
+from bridge.media.portion import portion_of
+from bridge.media.srgb import take_colorspace
+from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
     import tifffile
 
     from bridge.core.request import Request
+    from bridge.media.portion import Box
 
 __all__ = ["TiffFormat", "TiffReader", "TiffWriter"]
 
@@ -31,10 +37,26 @@ class TiffReader(Reader):
 
     A stack of equal pages is one array ``(pages, height, width)`` to `imread` and `volread`, as tifffile and
     imageio give it, and that many pictures to `mimread` and to iteration.
+
+    Parameters
+    ----------
+    crop : tuple of int
+        ``(x, y, width, height)`` of the only part that is wanted, of every page; also called `region`. Only the tiles
+        or strips that it touches are read and decoded.
+    size, colorspace
+        Are for ImageMagick, which is given the TIFF then: its first page, or page by page, of 8 and 16 bits.
     """
 
-    def _open(self, **kwargs: Any) -> None:
+    def _open(
+        self, *, crop: Any = None, region: Any = None, size: Any = None, colorspace: Any = None, **kwargs: Any
+    ) -> None:
         super()._open(**kwargs)
+        if size is not None or take_colorspace(colorspace):
+            raise MissingCodec(
+                f"{self.request.name}: size= and colorspace= need ImageMagick ({install_hint('magick')}) and a picture "
+                "of 8 or 16 bits"
+            )
+        self._wanted = {"crop": crop, "region": region}
         import tifffile
 
         _Directories(self.request).check()
@@ -47,17 +69,26 @@ class TiffReader(Reader):
         except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError) as error:
             message = f"{self.request.name} is a damaged TIFF: {error}"
             raise CorruptMedia(message) from error
+        self._limit()
 
     def _check(self) -> None:
-        pages = self._tiff.pages
-        if not len(pages):
+        if not len(self._tiff.pages):
             message = f"{self.request.name} is a TIFF without a page"
             raise CorruptMedia(message)
-        pixels = int(np.prod(pages.first.shape[:2], dtype=np.int64))
+
+    def _limit(self) -> None:
+        first = self._tiff.pages.first
+        box = self._box(first)
+        pixels = int(np.prod(first.shape[:2], dtype=np.int64)) if box is None else decoded_pixels(first, box)
         most = self.request.limits.pixels
         if pixels > most:
             message = f"{self.request.name} has {pixels} pixels in a page, more than the limit pixels={most} allows"
             raise LimitExceeded(message)
+
+    def _box(self, page: Any) -> Box | None:
+        """Give the part of a page that is wanted; None for all of it."""
+        frame = page.keyframe
+        return portion_of((frame.imagewidth, frame.imagelength), self.request.name, **self._wanted).box
 
     def _length(self) -> float:
         return len(self._tiff.series) if self._whole else self._pictures()[1]
@@ -76,17 +107,20 @@ class TiffReader(Reader):
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index >= self._length():
             return None
-        return self._decode(index), self._meta(index)
+        paged = not self._whole and len(self._tiff.pages) == self._pictures()[1]
+        first = self._tiff.pages[index] if paged else self._tiff.series[index if self._whole else 0].keyframe
+        return self._decode(index, first, self._box(first)), self._meta(index)
 
-    def _decode(self, index: int) -> np.ndarray[Any, Any]:
+    def _decode(self, index: int, page: Any, box: Box | None) -> np.ndarray[Any, Any]:
         try:
             if self._whole:
-                return np.asarray(self._tiff.series[index].asarray())
+                return _of_series(self._tiff.series[index], box)
             shape, count = self._pictures()
             if len(self._tiff.pages) == count:
-                return np.asarray(self._tiff.pages[index].asarray())
+                return np.asarray(page.asarray() if box is None else read_region(page, box))
             pictures: np.ndarray[Any, Any] = self._tiff.series[0].asarray().reshape(-1, *shape)
-            return np.asarray(pictures[index])
+            picture = pictures[index]
+            return picture if box is None else np.array(cut(picture, box, planar=is_planar(page)))
         except Exception as error:  # tifffile raises whatever a decoder raises
             if "imagecodecs" in str(error):
                 raise MissingCodec(
@@ -106,13 +140,19 @@ class TiffReader(Reader):
         return MediaInfo(uri=self.request.name, format="TIFF", size=self.request.size, pages=pages, source="tifffile")
 
     def _expected(self) -> int | None:
-        return sum(int(series.nbytes) for series in self._tiff.series)
+        whole = sum(int(series.nbytes) for series in self._tiff.series)
+        first = self._tiff.pages.first.keyframe
+        box = self._box(first)
+        return whole if box is None else whole * box[2] * box[3] // (first.imagewidth * first.imagelength)
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
             return {"index": index}
+        from bridge.media.metadata import read_groups
+
         series = self._tiff.series[0]
         return {
+            **read_groups("tiff", self.request.read_at),
             "plugin": "tifffile",
             "format": "TIFF",
             "shape": tuple(series.shape),
@@ -127,6 +167,20 @@ class TiffReader(Reader):
             opened = getattr(self, name, None)
             if opened is not None:
                 opened.close()
+
+
+def _of_series(series: Any, box: Box | None) -> np.ndarray[Any, Any]:
+    """Decode a series, or a part of each of its pages."""
+    if box is None:
+        return np.asarray(series.asarray())
+    page = series.keyframe
+    if None not in series.pages and series.shape == (*series.shape[: -page.ndim], *page.shape):
+        parts = [read_region(one, box) for one in series.pages]
+        stack = series.shape[: -page.ndim]
+        if len(parts) == math.prod(stack):
+            return np.stack(parts).reshape(*stack, *parts[0].shape)
+    ends = {"X": slice(box[0], box[0] + box[2]), "Y": slice(box[1], box[1] + box[3])}
+    return np.array(series.asarray()[tuple(ends.get(axis, slice(None)) for axis in series.axes)])
 
 
 class TiffWriter(Writer):
@@ -206,7 +260,10 @@ class TiffFormat(Format):
 
     def can_read(self, request: Request) -> bool:
         """Take content that says it is TIFF and whose compression tifffile undoes without further packages."""
-        return request.kind == "tiff" and _Directories(request).for_tifffile()
+        if request.kind != "tiff":
+            return False
+        asked = request.mode in "iI?" and any(request.kwargs.get(name) is not None for name in ("size", "colorspace"))
+        return _Directories(request).for_tifffile(other=asked and toolbox().get("magick") is not None)
 
 
 class _Directories:
@@ -241,13 +298,14 @@ class _Directories:
         raw = self._at(at + width, count * entry + self._offset)
         return raw[: -self._offset], self._number(raw[-self._offset :])
 
-    def for_tifffile(self) -> bool:
+    def for_tifffile(self, *, other: bool) -> bool:
         """Tell whether tifffile decodes the first page alone, or nobody else can without loss.
 
-        ImageMagick would give floating point, signed and 32-bit samples as clipped 16-bit ones.
+        ImageMagick would give floating point, signed and 32-bit samples as clipped 16-bit ones; `other` samples are
+        left to it.
         """
         return (
-            self._first(self.COMPRESSION, 1) in _IN_PROCESS
+            (not other and self._first(self.COMPRESSION, 1) in _IN_PROCESS)
             or self._first(self.SAMPLE_FORMAT, 1) != 1
             or self._first(self.BITS, 1) > 16
         )

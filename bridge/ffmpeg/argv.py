@@ -258,9 +258,7 @@ def decode(
     filters += [f"setpts=PTS+{SHIFT}"] if seek.shifted else []
     filters += [f"setparams={':'.join(map('='.join, wish.colours.items()))}"] if wish.colours else []
     filters += [f"fps={wish.fps.numerator}/{wish.fps.denominator}"] if wish.fps else []
-    if wish.crop:  # of pixels as they are wanted: colours at the edges else depend on where it is cut
-        left, top, width, height = wish.crop
-        filters += [f"format={pixels.name}", f"crop={width}:{height}:{left}:{top}:exact=1"]
+    filters += [_crop(wish.crop, pixels)] if wish.crop else []
     filters += [f"scale={wish.size[0]}:{wish.size[1]}"] if wish.size else []
     if filters:
         wanted["vf"] = ",".join(filters)
@@ -278,6 +276,12 @@ def decode(
         **wanted,
     )
     return _with_own(_render(made), wish)
+
+
+def _crop(box: tuple[int, int, int, int], pixels: PixelFormat) -> str:
+    """Cut a part out of the converted frame: colours that are stored at half the size have no odd places."""
+    x, y, width, height = box
+    return f"format={pixels.name},crop={width}:{height}:{x}:{y}:exact=1"
 
 
 # ffmpeg 9 with several threads leaves out a piece of FLAC, and mixes up times, where an edit list begins inside it.

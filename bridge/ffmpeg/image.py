@@ -15,7 +15,9 @@ from bridge.media.nut import NutFraming
 from bridge.media.orientation import told_upright, upright
 from bridge.media.pixels import for_array, memory_of, pixel_format
 from bridge.media.pnm import PnmFraming
+from bridge.media.portion import WHOLE, portion_of
 from bridge.media.sniff import PictureHead, picture_head
+from bridge.media.srgb import Conversion, conversion, take_colorspace
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
@@ -80,6 +82,13 @@ class StillReader(Reader):
     ----------
     on_damage : {"raise", "warn", "ignore"}
         What to do about a picture that ffmpeg decodes only with errors.
+    size : tuple of int or str
+        ``(width, height)`` or ``"320x180"`` to which the program scales the picture.
+    crop : tuple of int
+        ``(x, y, width, height)`` of the only part that is wanted; also called `region`. It comes before `size`, and
+        with `rotate` both are those of the picture as it comes out.
+    colorspace : str
+        ``"srgb"`` asks for sRGB; pictures that are something else need ImageMagick.
     rotate : bool
         Turn and mirror the picture as its orientation (EXIF's, or that of XMP) says; the metadata then says that it
         is upright, and what it was in ``FILE``. By default pixels come as they are stored.
@@ -87,8 +96,20 @@ class StillReader(Reader):
 
     _format: StillFormat
 
-    def _open(self, *, on_damage: str = "raise", rotate: bool = False, **kwargs: Any) -> None:
+    def _open(
+        self,
+        *,
+        on_damage: str = "raise",
+        rotate: bool = False,
+        size: Any = None,
+        crop: Any = None,
+        region: Any = None,
+        colorspace: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super()._open(**kwargs)
+        converted = take_colorspace(colorspace)
+        self._conversion: Conversion | None = None
         self._take_on_damage(on_damage)
         self._orientation = 0  # as it is stored
         self._tool = toolbox().find("ffmpeg")
@@ -105,10 +126,26 @@ class StillReader(Reader):
             raise MissingCodec(f"{self.request.name} has {what}, which needs ImageMagick: {install_hint('magick')}")
         self._head = head
         self._pixels = pixel_format(pixels_of(head))
+        self._portion = WHOLE
         if rotate:
             from bridge.media.metadata import orientation
 
             self._orientation = orientation(self._meta(None))
+        if converted:
+            self._take_conversion()
+        picture = (head.width, head.height)
+        self._portion = portion_of(
+            picture, self.request.name, size=size, crop=crop, region=region, orientation=self._orientation
+        )
+
+    def _take_conversion(self) -> None:
+        found = conversion(self.request.kind or "", self._head, self._meta(None))
+        if found.way != "none":
+            raise MissingCodec(
+                f"{self.request.name} is {found.source}; to convert it to sRGB needs ImageMagick with lcms: "
+                f"{install_hint('magick')}"
+            )
+        self._conversion = found
 
     def _anymap(self) -> PictureHead | None:
         """Read the head of a binary PNM, the form that ffmpeg reads and writes; other forms need ImageMagick."""
@@ -127,13 +164,14 @@ class StillReader(Reader):
         return 1
 
     def _expected(self) -> int | None:
-        return self._pixels.nbytes(self._head.width, self._head.height)
+        return self._pixels.nbytes(*self._portion.shape(self._head.width, self._head.height))
 
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index:
             return None
         demuxer = _ANYMAPS.get(self.request.head[:2], self._format.still.demuxer)
-        arguments = argv.decode(self._tool.release, demuxer, self._pixels, frames=1, still=True)
+        wish = argv.Wish(size=self._portion.size, crop=self._portion.box)
+        arguments = argv.decode(self._tool.release, demuxer, self._pixels, frames=1, wish=wish, still=True)
         still = self.request.limits.still
         with (
             self.request.input() as descriptor,
@@ -164,6 +202,9 @@ class StillReader(Reader):
             return {"index": index}
         source = str(self._tool)
         groups = still_meta(self.request.kind or "", self.request.read_at, self._format.name, source, self._head)
+        self._portion.tell(groups["FILE"])
+        if self._conversion is not None:
+            self._conversion.tell(groups)
         return told_upright(groups, self._orientation) if self._orientation else groups
 
 

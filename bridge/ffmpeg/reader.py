@@ -33,7 +33,8 @@ from bridge.ffmpeg.sound import read_sound
 from bridge.media.alpha import MAYBE, has_alpha, transparency
 from bridge.media.colour import colour_of, is_large
 from bridge.media.mp4 import film_size
-from bridge.media.pixels import part_of, pixel_format
+from bridge.media.pixels import pixel_format
+from bridge.media.portion import portion_of, read_size
 from bridge.process.child import words
 from bridge.process.tools import toolbox
 
@@ -139,7 +140,7 @@ class FilmReader(Reader):
         self._pixels = self._native() if named == "native" else pixel_format(named)
         wish = argv.Wish(
             crop=self._part(crop, region, turned=bool(rotate)),
-            size=_size(size),
+            size=read_size(size),
             fps=None if fps is None else argv.rate(fps),
             before=tuple(map(str, input_params or ())),
             after=tuple(map(str, [*(output_params or ()), *(ffmpeg_params or ())])),
@@ -190,13 +191,15 @@ class FilmReader(Reader):
         self, crop: Sequence[int] | None, region: Sequence[int] | None, *, turned: bool
     ) -> tuple[int, int, int, int] | None:
         """Check which part of the frames is wanted."""
-        part = region if crop is None else crop
-        video = None if part is None else self._video()
-        if part is None or video is None:
+        video = None if crop is None and region is None else self._video()
+        if video is None:
             return None
         size = (video.width, video.height)
         size = size[::-1] if turned and video.rotation % 180 else size
-        return part_of(size, part, self._pixels, self.request.name)
+        box = portion_of(size, self.request.name, crop=crop, region=region).box
+        if box is not None:
+            self._pixels.check_part(box, size)
+        return box
 
     def _default_pixels(self) -> str:
         return "rgba" if self.transparent else "rgb24"
@@ -643,16 +646,3 @@ _DTYPES = {
 
 
 _AHEAD = 8  # frames that are read together where only some are wanted
-
-
-def _size(size: Any) -> tuple[int, int] | None:
-    """Read a size, ``(320, 180)`` or ``"320x180"``."""
-    if size is None:
-        return None
-    try:
-        width, height = map(int, str(size).lower().split("x") if isinstance(size, str) else size)
-    except (TypeError, ValueError):
-        width = height = 0
-    if width < 1 or height < 1:
-        raise ValueError(f"size is (width, height) or 'WIDTHxHEIGHT', not {size!r}")
-    return width, height

@@ -8,22 +8,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bridge.media.portion import WHOLE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["describe", "read", "write"]
+    from bridge.media.portion import Portion
+
+__all__ = ["PAGED", "SOURCE", "SRGB", "count", "describe", "read", "write"]
 
 # PAM's channels follow what ImageMagick thinks of the values (gray with a gamma chunk comes as RGB, colours
 # that happen to be gray come as one channel), so the type is forced; PGM is always one channel.
 _FORMS = {1: ("-type Grayscale", "pgm"), 3: ("-type TrueColor", "pam"), 4: ("-type TrueColorMatte", "pam")}
 _FORMS_7 = _FORMS | {4: ("-type TrueColorAlpha", "pam")}
 _INKS = ("-type ColorSeparation", "pam")
+_FIRST = "[0]"
 _DESCRIPTION = "%w %h %z %A %[colorspace]\\n"
 
 
 def describe(identify: Sequence[str], coder: str) -> tuple[str, ...]:
-    """Print width, height, depth, alpha and colour space of each picture, one line each."""
-    return (*identify, "-format", _DESCRIPTION, f"{coder}:-")
+    """Print width, height, depth, alpha and colour space of each picture, one line each.
+
+    Of pages only the first is decoded, and the others are counted by `count`.
+    """
+    return (*identify, "-format", _DESCRIPTION, f"{coder}:-{_FIRST if coder in PAGED else ''}")
+
+
+def count(identify: Sequence[str], coder: str) -> tuple[str, ...]:
+    """Print one line for each picture, without decoding any."""
+    return (*identify, "-ping", "-format", "%w\\n", f"{coder}:-")
+
+
+PAGED = frozenset({"tiff"})  # coders whose pictures are pages, of which there may be many
 
 
 def read(
@@ -37,6 +53,8 @@ def read(
     compose: bool = False,
     fixes: Sequence[str] = (),
     cmyk: bool = False,
+    portion: Portion = WHOLE,
+    to_srgb: str = "none",
 ) -> tuple[str, ...]:
     """Decode pictures to PAM or PGM on standard output.
 
@@ -57,19 +75,55 @@ def read(
     fixes : sequence of str
         What the format needs after it is read.
     cmyk : bool
-        The channels are four inks.
+        The channels are what comes out, four inks.
+    portion : Portion
+        Which part comes out, and how large.
+    to_srgb : str
+        ``"profile"`` converts by the profile in `SOURCE` to that in `SRGB`, files in the working folder; ``"own"`` by
+        what ImageMagick finds in the picture; ``"formula"`` without any.
     """
     forced, form = _INKS if cmyk else (_FORMS_7 if release >= (7, 0) else _FORMS)[channels]
     return (
         path,
+        *_reduced(coder, portion),
         f"{coder}:-{frames}",
         *(("-coalesce",) if compose else ()),
         *fixes,
+        *_cut(portion),
+        *_TO_SRGB.get(to_srgb, ()),
         *forced.split(),
         "-depth",
         str(depth),
         f"{form}:-",
     )
+
+
+SOURCE, SRGB = "source.icc", "srgb.icc"
+_TO_SRGB = {
+    # libpng drops profiles that it does not like, so that of the picture is given once more
+    "profile": ("+profile", "icc", "-intent", "Perceptual", "-profile", SOURCE, "-profile", SRGB),
+    "own": ("-intent", "Perceptual", "-profile", SRGB, "-colorspace", "sRGB"),
+    "formula": ("+profile", "icc", "-colorspace", "sRGB"),
+}
+
+
+def _reduced(coder: str, portion: Portion) -> tuple[str, ...]:
+    """Have libjpeg decode at 1/2, 1/4 or 1/8 what is to be made smaller than that."""
+    if coder != "jpeg" or portion.size is None or portion.box is not None:
+        return ()
+    return ("-define", "jpeg:size={}x{}".format(*portion.size))
+
+
+def _cut(portion: Portion) -> list[str]:
+    """Crop and scale; positions are those of the picture, not of a canvas that the file may lay it on."""
+    cut: list[str] = []
+    if portion.box is not None:
+        x, y, width, height = portion.box
+        cut = ["+repage", "-crop", f"{width}x{height}+{x}+{y}", "+repage"]
+    if portion.size is not None:
+        width, height = portion.size
+        cut += ["-resize", f"{width}x{height}!"]
+    return cut
 
 
 def write(path: str, coder: str, options: Sequence[str] = ()) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bridge.errors import CorruptMedia
@@ -37,7 +38,19 @@ def identify(request: Request, tool: Tool, coder: str) -> PictureHead:
         reason = words(said.exit.stderr) or f"it ended with {said.exit}"
         message = f"{request.name} cannot be read by {tool}: {reason}"
         raise CorruptMedia(message, exit=said.exit, last_words=reason)
-    return head
+    return replace(head, frames=_pages(request, tool, coder)) if coder in argv.PAGED else head
+
+
+def _pages(request: Request, tool: Tool, coder: str) -> int:
+    with request.input() as descriptor:
+        said = run(
+            argv.count(tool.identify, coder),
+            subject=request.name,
+            stdin=descriptor,
+            seconds=request.limits.still,
+            scratch=True,
+        )
+    return max(1, len(said.stdout.split()))
 
 
 def from_description(text: str) -> PictureHead | None:
@@ -48,11 +61,12 @@ def from_description(text: str) -> PictureHead | None:
         return None
     width, height, depth, alpha, colours = rows[0]
     gray = colours.lower() in ("gray", "lineargray")
+    cmyk = colours.lower() == "cmyk"
     return PictureHead(
         width=int(width),
         height=int(height),
         depth=16 if int(depth) > 8 else 8,
-        channels=(1 if gray else 3) + (alpha.lower() not in ("false", "undefined", "off")),
+        channels=(1 if gray else 4 if cmyk else 3) + (alpha.lower() not in ("false", "undefined", "off")),
         frames=len(rows),
-        cmyk=colours.lower() == "cmyk",
+        cmyk=cmyk,
     )

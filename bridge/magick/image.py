@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,16 @@ from bridge.errors import (
 from bridge.magick import argv
 from bridge.magick.identify import identify
 from bridge.magick.pictures import PICTURES, Picture
+from bridge.media.icc import lab_to_srgb, srgb_profile
 from bridge.media.index import FrameIndex, Packet
 from bridge.media.info import MediaInfo, still_info, still_meta
+from bridge.media.lab import ICCLAB, LAB, as_rgb, photometrics
 from bridge.media.orientation import told_upright, upright
 from bridge.media.pixels import for_array, memory_of
 from bridge.media.pnm import PnmFraming, pam_header
+from bridge.media.portion import WHOLE, portion_of
 from bridge.media.sniff import PictureHead, picture_head
+from bridge.media.srgb import Conversion, conversion, take_colorspace
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
@@ -37,6 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PictureFormat", "PictureReader", "PictureWriter", "picture_formats"]
 
+
+_PIECE = 1 << 20
+_BY_PROFILE = frozenset({"profile", "own"})
 
 _CLOCKS = {"gif": Fraction(1, 100)}  # seconds per tick; of others milliseconds
 
@@ -55,6 +63,16 @@ class PictureReader(Reader):
     ----------
     on_damage : {"raise", "warn", "ignore"}
         What to do about a picture that is not whole, of which ImageMagick gives what there is.
+    size : tuple of int or str
+        ``(width, height)`` or ``"320x180"`` to which the program scales the picture; a JPEG is not even decoded at
+        full size then.
+    crop : tuple of int
+        ``(x, y, width, height)`` of the only part that is wanted; also called `region`. It comes before `size`, and
+        with `rotate` both are those of the picture as it comes out.
+    colorspace : str
+        ``"srgb"`` converts inks, Lab, and what carries another profile (Adobe RGB, Display P3, ...) to sRGB, by that
+        profile. Gray stays gray unless its profile says that it is not the usual one. By default pixels come as they
+        are stored, and the profile is in the metadata, group ``ICC``.
     rotate : bool
         Turn and mirror the picture as its orientation (EXIF's, or that of XMP) says; the metadata then says that it
         is upright, and what it was in ``FILE``. By default pixels come as they are stored.
@@ -62,40 +80,82 @@ class PictureReader(Reader):
 
     _format: PictureFormat
 
-    def _open(self, *, on_damage: str = "raise", rotate: bool = False, **kwargs: Any) -> None:
+    def _open(
+        self,
+        *,
+        on_damage: str = "raise",
+        rotate: bool = False,
+        size: Any = None,
+        crop: Any = None,
+        region: Any = None,
+        colorspace: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super()._open(**kwargs)
         self._take_on_damage(on_damage)
+        converted = take_colorspace(colorspace)
+        self._conversion: Conversion | None = None
         self._orientation = 0  # as it is stored
         self._tool = toolbox().find("magick")
         self._picture = self._format.picture
         self._source: FrameSource[FrameHead] | None = None
         self._position = 0
         self._shown: FrameIndex | None = None
+        self._portion = WHOLE
         self._head = self._describe()
         if rotate:
             from bridge.media.metadata import orientation
 
             self._orientation = orientation(self._meta(None))
+        picture = (self._head.width, self._head.height)
+        self._portion = portion_of(
+            picture, self.request.name, size=size, crop=crop, region=region, orientation=self._orientation
+        )
+        self._limit()
+        if self._portion.size is not None and self._head.lab and self._samples != ICCLAB:
+            raise UnsupportedPixels(
+                f"{self.request.name} is Lab with signed a and b, which is not scaled; leave out size="
+            )
+        if converted:
+            self._take_conversion()
+
+    def _take_conversion(self) -> None:
+        """Decide how the picture becomes sRGB, and whether that can be done here."""
+        found = conversion(self.request.kind or "", self._head, self._meta(None))
+        if found.way in _BY_PROFILE and "lcms" not in toolbox().abilities("magick").delegates:
+            raise MissingCodec(
+                f"{self.request.name}: {self._tool} is built without lcms, which converts {found.source} to sRGB; "
+                f"install one that is: {install_hint('magick')}"
+            )
+        self._head = found.head(self._head)
+        self._conversion = found
 
     def _describe(self) -> PictureHead:
         head = picture_head(self.request.kind or "", self.request.read_at)
-        if head is None:
-            head = identify(self.request, self._tool, self._picture.coder)
-        most = self.request.limits.pixels
-        if head.width * head.height > most:
+        head = head or identify(self.request, self._tool, self._picture.coder)
+        if self.request.kind != "tiff":
+            return head
+        self._samples = next((value for value, _ in photometrics(self.request.read_at)), 0)
+        return replace(head, lab=self._samples in LAB)
+
+    def _limit(self) -> None:
+        """Refuse a picture of which more would be decoded than the user allows."""
+        head, most = self._head, self.request.limits.pixels
+        width, height = self._portion.decoded(head.width, head.height, reducible=self._picture.coder == "jpeg")
+        if width * height > most:
             message = (
                 f"{self.request.name} has {head.width}x{head.height} pixels, more than the limit "
                 f"pixels={most} allows; raise it with limits=bridge.Limits(pixels=...)"
             )
             raise LimitExceeded(message)
-        return head
 
     def _length(self) -> float:
         return 1 if self.request.mode in "vV" else self._head.frames
 
     def _expected(self) -> int | None:
         head = self._head
-        return head.frames * head.width * head.height * head.channels * (head.depth // 8)
+        width, height = self._portion.shape(head.width, head.height)
+        return head.frames * width * height * head.channels * (head.depth // 8)
 
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if self.request.mode not in "vV":
@@ -118,11 +178,14 @@ class PictureReader(Reader):
             raise
         if self._position == self._head.frames:
             self._end(source)
+        if self._conversion and self._conversion.way == "lab":
+            frame = lab_to_srgb(frame, offset=self._samples == ICCLAB)
         return upright(frame, self._orientation), self._meta(index)
 
     def _start(self, index: int) -> FrameSource[FrameHead]:
         """Start a child that sends the pictures from the first on: up to `index`, or all when iterating."""
         self._stop()
+        way = self._conversion.way if self._conversion else "none"
         only = self._head.frames > 1 and self._position == 0 and self.request.mode == "i"
         arguments = argv.read(
             self._tool.path,
@@ -134,13 +197,37 @@ class PictureReader(Reader):
             compose=self._picture.animated,
             fixes=self._picture.fixes,
             cmyk=self._head.cmyk,
+            portion=self._portion,
+            to_srgb=way,
         )
-        with self.request.input() as descriptor:
-            child = Child(arguments, subject=self.request.name, stdin=descriptor, scratch=True)
+        profile = self._conversion.profile if self._conversion else b""
+        child = self._child(
+            arguments, {argv.SOURCE: profile, argv.SRGB: srgb_profile()} if way in _BY_PROFILE else None
+        )
         still = self.request.limits.still
         self._position = 0
         self._source = FrameSource(child, PnmFraming(), first=still, stall=still)
         return self._source
+
+    def _child(self, arguments: tuple[str, ...], files: dict[str, bytes] | None) -> Child:
+        """Start the program on the content; Lab goes to it as if it were RGB, else it rounds a and b."""
+        name = self.request.name
+        if self.request.kind != "tiff" or not (changed := as_rgb(self.request.read_at)):
+            with self.request.input() as descriptor:
+                return Child(arguments, subject=name, stdin=descriptor, scratch=True, files=files)
+        child = Child(arguments, subject=name, feed=True, scratch=True, files=files)
+        try:
+            for at in range(0, self.request.size, _PIECE):
+                piece = bytearray(self.request.read_at(at, _PIECE))
+                for place, byte in changed.items():
+                    if at <= place < at + len(piece):
+                        piece[place - at] = byte
+                child.write(memoryview(piece), self.request.limits.stall)
+            child.end_input()
+        except BaseException:
+            child.abort()
+            raise
+        return child
 
     def _receive(self, source: FrameSource[FrameHead]) -> np.ndarray[Any, Any]:
         try:
@@ -214,6 +301,9 @@ class PictureReader(Reader):
             times = self._times()
             return times.meta(index) if index < len(times) else {"index": index}
         groups = still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), head)
+        self._portion.tell(groups["FILE"])
+        if self._conversion is not None:
+            self._conversion.tell(groups)
         return told_upright(groups, self._orientation) if self._orientation else groups
 
 

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["told_upright", "upright"]
+__all__ = ["stored_box", "told_upright", "upright"]
 
 _Image = np.ndarray[Any, Any]
 
@@ -37,6 +37,33 @@ def upright(image: _Image, orientation: int) -> _Image:
     return image if turn is None else np.ascontiguousarray(turn(image))
 
 
+def stored_box(box: tuple[int, int, int, int], orientation: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Find where a part of the picture that `upright` gives lies in what is stored.
+
+    Parameters
+    ----------
+    box : tuple of int
+        x, y, width and height in the upright picture.
+    orientation : int
+        EXIF's number.
+    size : tuple of int
+        Width and height as stored.
+
+    Examples
+    --------
+    >>> stored_box((0, 0, 1, 2), 6, (10, 5))
+    (0, 4, 2, 1)
+    """
+    x, y, width, height = box
+    if orientation in (5, 6, 7, 8):
+        x, y, width, height = y, x, height, width
+    if orientation in (2, 3, 7, 8):
+        x = size[0] - x - width
+    if orientation in (3, 4, 6, 7):
+        y = size[1] - y - height
+    return x, y, width, height
+
+
 def told_upright(groups: dict[str, dict[str, Any]], orientation: int) -> dict[str, dict[str, Any]]:
     """Give the metadata of a picture that was turned: nobody shall turn it again; what it was is in ``FILE``."""
     found = {name: dict(group) for name, group in groups.items()}
@@ -46,6 +73,7 @@ def told_upright(groups: dict[str, dict[str, Any]], orientation: int) -> dict[st
         found["XMP"]["tiff:Orientation"] = "1"
     file = found.setdefault("FILE", {})
     file["orientation"] = orientation
-    if orientation >= 5 and "size" in file:
-        file["size"] = file["size"][::-1]
+    for size in ("size", "source_size") if orientation >= 5 else ():
+        if size in file:
+            file[size] = file[size][::-1]
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,9 @@ import numpy as np
 from bridge.errors import UnsupportedPixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "memory_of", "part_of", "pixel_format"]
+__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "memory_of", "pixel_format"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +78,22 @@ class PixelFormat:
         """Count the bytes of one whole frame."""
         samples = (plane.shape(width, height) for plane in self.planes)
         return sum(int(np.prod(shape, dtype=np.int64)) for shape in samples) * self.dtype.itemsize
+
+    def check_part(self, box: tuple[int, int, int, int], size: tuple[int, int]) -> None:
+        """Refuse a part of a frame that begins or ends within a sample of a subsampled plane.
+
+        Raises
+        ------
+        UnsupportedPixels
+            With the steps that there are.
+        """
+        for begin, extent, whole, shifts in (
+            (box[0], box[2], size[0], [plane.shift_x for plane in self.planes]),
+            (box[1], box[3], size[1], [plane.shift_y for plane in self.planes]),
+        ):
+            step = 1 << max(shifts)
+            if begin % step or (extent % step and begin + extent < whole):
+                raise UnsupportedPixels(f"a part of {self.name} begins and ends at multiples of {step}, not {box}")
 
     def empty(self, width: int, height: int) -> np.ndarray[Any, Any]:
         """Allocate the memory of one frame as a contiguous array that a pipe can be read into.
@@ -219,43 +234,6 @@ def pixel_format(name: str) -> PixelFormat:
 def memory_of(array: np.ndarray[Any, Any]) -> memoryview:
     """Give the bytes of a contiguous array, to be read into or written from without a copy."""
     return memoryview(array).cast("B")  # type: ignore[arg-type] # numpy's stubs do not say Buffer on 3.11
-
-
-def part_of(size: tuple[int, int], part: Sequence[int], pixels: PixelFormat, name: str) -> tuple[int, int, int, int]:
-    """Check which part of a picture is wanted.
-
-    Parameters
-    ----------
-    size : tuple of int
-        Width and height of the picture.
-    part : sequence of int
-        Left, top, width and height.
-    pixels : PixelFormat
-        In which it is wanted.
-    name : str
-        Of the file, for messages.
-
-    Raises
-    ------
-    ValueError
-        If that is no part of it, or, of subsampled planes, one that begins or ends within a sample.
-    """
-    try:
-        left, top, width, height = map(operator.index, part)
-    except (TypeError, ValueError):
-        raise ValueError(f"a part of a picture is (left, top, width, height), not {part!r}") from None
-    if min(left, top) < 0 or min(width, height) < 1 or left + width > size[0] or top + height > size[1]:
-        raise ValueError(f"{name} is {size[0]}x{size[1]}; (left, top, width, height) = {tuple(part)} is no part of it")
-    for begin, extent, whole, steps in (
-        (left, width, size[0], [1 << plane.shift_x for plane in pixels.planes]),
-        (top, height, size[1], [1 << plane.shift_y for plane in pixels.planes]),
-    ):
-        step = max(steps)
-        if begin % step or (extent % step and begin + extent < whole):
-            raise ValueError(
-                f"{name}: a part of {pixels.name} begins and ends at multiples of {step}, not {tuple(part)}"
-            )
-    return left, top, width, height
 
 
 # What an array says by its own dtype and number of channels: dtype, channels -> format.

@@ -153,6 +153,8 @@ class PictureHead:
         How many pictures follow each other in the file.
     cmyk : bool
         The four channels are inks, not RGBA.
+    lab : bool
+        The first three channels are CIE Lab.
     """
 
     width: int
@@ -161,6 +163,7 @@ class PictureHead:
     depth: int = 8
     frames: int = 1
     cmyk: bool = False
+    lab: bool = False
 
 
 def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:

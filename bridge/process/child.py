@@ -29,7 +29,7 @@ from bridge.process import isolation
 from bridge.process.pipes import Tail, pipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["Child", "Exit", "Output", "run", "words"]
 
@@ -192,6 +192,8 @@ class Child:
         Further descriptors that the child keeps under the same numbers.
     scratch : bool
         Give it a folder of its own for temporary files, which is removed with it.
+    files : mapping of str to bytes
+        Small files to lay into that folder, where it then works, so that it finds them by their names.
     """
 
     def __init__(
@@ -204,6 +206,7 @@ class Child:
         stdout: int | None = None,
         pass_fds: Sequence[int] = (),
         scratch: bool = False,
+        files: Mapping[str, bytes] | None = None,
     ) -> None:
         self.argv = tuple(argv)
         self.subject = subject
@@ -212,7 +215,9 @@ class Child:
         self._stopped = ""
         self._lock = threading.RLock()
         self._started = time.monotonic()
-        self._process = _launch(self.argv, stdin=stdin, feed=feed, stdout=stdout, pass_fds=pass_fds, scratch=scratch)
+        self._process = _launch(
+            self.argv, stdin=stdin, feed=feed, stdout=stdout, pass_fds=pass_fds, scratch=scratch, files=files or {}
+        )
         self._finalizer = weakref.finalize(self, self._process.abort)
 
     def __repr__(self) -> str:
@@ -559,6 +564,7 @@ def _launch(
     stdout: int | None,
     pass_fds: Sequence[int],
     scratch: bool,
+    files: Mapping[str, bytes],
 ) -> _Process:
     """Start a program; every descriptor is closed again if that fails half way."""
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
@@ -575,15 +581,18 @@ def _launch(
             err_ours, err_theirs = pipe()
             ours.callback(os.close, err_ours)
             theirs.callback(os.close, err_theirs)
-            folder = tempfile.mkdtemp(prefix="framebridge-") if scratch else None
+            folder = tempfile.mkdtemp(prefix="framebridge-") if scratch or files else None
             if folder is not None:
                 ours.callback(shutil.rmtree, folder, ignore_errors=True)
+                for name, content in files.items():
+                    Path(folder, name).write_bytes(content)
             popen = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL if in_theirs is None else in_theirs,
                 stdout=out_theirs,
                 stderr=err_theirs,
                 env=isolation.environment(argv[0], folder),
+                cwd=folder if files else None,
                 start_new_session=True,
                 pass_fds=pass_fds,
             )

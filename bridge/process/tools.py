@@ -31,7 +31,7 @@ log = logging.getLogger("bridge")
 
 NONE = "none"  # the value of a FRAMEBRIDGE_… variable that says: behave as if this program were not here
 _ASK = 20.0  # seconds for a program to say its version, generous for a cold disk
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,8 @@ class Attempt:
 class Abilities:
     """What one build can do, by the program's own lists; FFmpeg's and ImageMagick's own names.
 
-    For ImageMagick `demuxers` and `muxers` hold the coders that read and that write; the rest is empty.
+    For ImageMagick `demuxers` and `muxers` hold the coders that read and that write, `delegates` the libraries that
+    are built in; the rest is empty.
     """
 
     demuxers: frozenset[str] = frozenset()
@@ -94,6 +95,7 @@ class Abilities:
     filters: frozenset[str] = frozenset()
     pix_fmts: frozenset[str] = frozenset()
     devices: frozenset[str] = frozenset()
+    delegates: frozenset[str] = frozenset()
 
     def need(self, kind: str, name: str, tool: Tool) -> None:
         """Raise `MissingCodec`, naming the nearest there is, unless `name` is in the list `kind`."""
@@ -153,7 +155,7 @@ _KINDS: dict[str, _Kind] = {
         names=("magick", "convert"),
         banner=re.compile(r"^Version: ImageMagick (\S+(?: Q\d+(?:-HDRI)?)?)"),
         packages=_MAGICK_PACKAGES,
-        lists={"coders": ("-list", "format")},
+        lists={"coders": ("-list", "format"), "delegates": ("-version",)},
     ),
 }
 
@@ -397,9 +399,16 @@ def _magick_list(_name: str, text: str) -> dict[str, list[str]]:
     }
 
 
+def _magick_delegates(name: str, text: str) -> dict[str, list[str]]:
+    """Read the line of ImageMagick's banner that lists the libraries it is built with."""
+    lines = (line for line in text.splitlines() if line.startswith("Delegates"))
+    return {name: sorted(next(lines, "").partition(":")[2].split())}
+
+
 _LISTS: dict[str, Callable[[str, str], dict[str, list[str]]]] = {
     **dict.fromkeys(_FFMPEG_LISTS, _ffmpeg_list),
     "coders": _magick_list,
+    "delegates": _magick_delegates,
 }
 
 

@@ -50,14 +50,16 @@ def test_a_part_is_a_slice_of_the_whole(keyword: str, part: tuple[int, ...], fil
         assert np.array_equal(batch[1], whole[3][top : top + height, left : left + width])
 
 
-@pytest.mark.parametrize(
-    "part",
-    [(0, 0, 163, 10), (0, 100, 10, 19), (-1, 0, 5, 5), (0, 0, 0, 5), (0, 0, 5), "all", (0.5, 0, 5, 5)],
-    ids=str,
-)
-def test_what_is_no_part_is_refused_and_the_size_told(part: Any, film: Path) -> None:
-    with pytest.raises(ValueError, match=r"162x118|\(left, top, width, height\)"):
+@pytest.mark.parametrize("part", [(0, 0, 163, 10), (0, 100, 10, 19), (162, 0, 1, 1)], ids=str)
+def test_a_part_that_is_not_inside_is_refused_and_the_size_told(part: Any, film: Path) -> None:
+    with pytest.raises(errors.UnsupportedPixels, match=r"film.mp4 is 162x118"):
         bridge.get_reader(film, crop=part)
+
+
+@pytest.mark.parametrize("part", [(-1, 0, 5, 5), (0, 0, 0, 5), (0, 0, 5), "all", (0.5, 0, 5, 5)], ids=str)
+def test_what_is_no_part_is_refused(part: Any, film: Path) -> None:
+    with pytest.raises(ValueError, match=r"crop is \(x, y, width, height\)"):
+        bridge.get_reader(film, region=part)
 
 
 def test_a_part_of_subsampled_planes_begins_at_a_sample(film: Path) -> None:
@@ -66,7 +68,7 @@ def test_a_part_of_subsampled_planes_begins_at_a_sample(film: Path) -> None:
     assert np.array_equal(part.y, whole.y[6:22, 8:40])
     assert np.array_equal(part.v, whole.v[3:11, 4:20])
     for bad in ((1, 0, 8, 8), (0, 1, 8, 8), (0, 0, 7, 8)):
-        with pytest.raises(ValueError, match="multiples of 2"):
+        with pytest.raises(errors.UnsupportedPixels, match="multiples of 2"):
             bridge.get_reader(film, pixelformat="yuv420p", crop=bad)
 
 
