@@ -33,7 +33,7 @@ _TABLE = {
         GPSSpeedRef GPSTrackRef GPSImgDirectionRef GPSMapDatum GPSDestLatitudeRef GPSDestLongitudeRef
         GPSDestBearingRef GPSDestDistanceRef GPSDateStamp""",
     _SHORT: """
-        Orientation ResolutionUnit PageNumber Rating RatingPercent ExposureProgram ISOSpeedRatings SensitivityType
+        Orientation ResolutionUnit Rating RatingPercent ExposureProgram ISOSpeedRatings SensitivityType
         MeteringMode LightSource Flash ColorSpace PixelXDimension PixelYDimension FocalPlaneResolutionUnit
         SubjectLocation SensingMethod CustomRendered ExposureMode WhiteBalance FocalLengthIn35mmFilm
         SceneCaptureType GainControl Contrast Saturation Sharpness SubjectDistanceRange CompositeImage
