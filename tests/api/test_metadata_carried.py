@@ -45,7 +45,7 @@ def photo(tmp_path: Path) -> Path:
     slope = np.add.outer(3 * np.arange(24), 4 * np.arange(40)).astype(np.uint8)
     picture = Image.fromarray(np.dstack([slope, 255 - slope, np.full_like(slope, 90)]))
     path = tmp_path / "photo.jpg"
-    picture.save(path, exif=_camera().tobytes(), icc_profile=_SRGB, xmp=_PACKET, comment="a comment", quality=95)
+    picture.save(path, exif=_camera().tobytes(), icc_profile=_SRGB, xmp=_PACKET, comment="a comment", subsampling=0)
     return path
 
 
