@@ -237,7 +237,9 @@ def imwrite(uri: Any, im: np.ndarray[Any, Any], format: str | None = None, **kwa
     format : str, optional
         A format's name or an extension.
     **kwargs
-        Keywords of the format's writer; see `help`.
+        Keywords of the format's writer; see `help`. With all formats, ``meta``: metadata in groups, which updates
+        that in the attribute `meta` of the image. JPEG, PNG, WebP and TIFF hold EXIF, GPS, XMP and ICC, some of them
+        IPTC and comments; what of them could not be written is told by the `changes` of a `get_writer`.
 
     Returns
     -------
@@ -248,6 +250,12 @@ def imwrite(uri: Any, im: np.ndarray[Any, Any], format: str | None = None, **kwa
     ------
     UnsupportedPixels
         If the format cannot hold the array as it is; the message names formats that can.
+
+    Examples
+    --------
+    >>> im = imread("photo.jpg")                         # doctest: +SKIP
+    >>> imwrite("photo.png", im[:100])                   # with its EXIF, its profile, ... # doctest: +SKIP
+    >>> imwrite("mine.jpg", im, meta={"EXIF": {**im.meta["EXIF"], "Artist": "Ada"}})  # doctest: +SKIP
     """
     return _write_all(uri, [im], format, "i", kwargs)
 
@@ -309,12 +317,13 @@ def mvolwrite(uri: Any, vols: Iterable[np.ndarray[Any, Any]], format: str | None
 def _write_all(
     uri: Any, arrays: Iterable[np.ndarray[Any, Any]], format: str | None, mode: str, kwargs: dict[str, Any]
 ) -> bytes | None:
+    meta = kwargs.pop("meta", None)
     with get_writer(uri, format, mode, **kwargs) as writer:
         empty = True
         for array in arrays:
             if mode in "vV":
                 check_volume(array, writer.request.name)
-            writer.append_data(array)
+            writer.append_data(array, meta)
             empty = False
         if empty:
             raise UnsupportedPixels(f"{writer.request.name}: there is nothing to write")

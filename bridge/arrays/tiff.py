@@ -13,6 +13,8 @@ import numpy as np
 from bridge.arrays.region import cut, decoded_pixels, is_planar, read_region
 from bridge.core.format import Format, Reader, Writer
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
+from bridge.media.carry import HELD, carried
+from bridge.media.embed import Blocks, amend_tiff
 from bridge.media.info import ImagePage, MediaInfo
 from bridge.media.portion import portion_of
 from bridge.media.srgb import take_colorspace
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["TiffFormat", "TiffReader", "TiffWriter"]
 
 _CLASSIC = 3_900_000_000  # bytes of pixels that surely fit a classic TIFF
+
+_DESCRIPTION = 0x10E
 
 # What tifffile undoes with what Python carries: none, deflate (two numbers), LZMA, PackBits.
 _IN_PROCESS = frozenset({1, 8, 32946, 34925, 32773})
@@ -186,6 +190,8 @@ def _of_series(series: Any, box: Box | None) -> np.ndarray[Any, Any]:
 class TiffWriter(Writer):
     """Writes TIFF: each array that is appended becomes one page, or as many as it has planes.
 
+    The metadata of the first one is written, too.
+
     Parameters
     ----------
     compression : str
@@ -193,6 +199,8 @@ class TiffWriter(Writer):
     bigtiff : bool
         Whether the file may grow over 4 GiB; by default it may if the first array is nearly as large.
     """
+
+    _held = HELD["tiff"]
 
     def _open(self, *, compression: str = "deflate", bigtiff: bool | None = None, **kwargs: Any) -> None:
         super()._open(**kwargs)
@@ -202,9 +210,11 @@ class TiffWriter(Writer):
             raise ValueError(message)
         self._compression = None if compression == "none" else "zlib"
         self._tiff: tifffile.TiffWriter | None = None
+        self._blocks = Blocks()
+        self._first: dict[str, Any] = {}
 
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
-        del meta
+        groups = {name: meta[name] for name in HELD["tiff"] if name in meta}
         if self._tiff is None:
             self._tiff = self._begun(image)
         try:
@@ -213,30 +223,57 @@ class TiffWriter(Writer):
             raise UnsupportedPixels(
                 f"{self.request.name}: a classic TIFF holds 4 GiB at most; give bigtiff=True"
             ) from error
+        if not self._count:
+            self._first = groups
+            self._take(image, groups)
+        elif groups not in ({}, self._first):
+            self._tell(f"{name} of page {self._count}" for name in groups if groups[name] != self._first.get(name))
+
+    def _take(self, image: np.ndarray[Any, Any], groups: dict[str, Any]) -> None:
+        """Encode the metadata of the first page."""
+        sampled, coloured = self._sampled(image)
+        rows = image.shape[-3 if sampled else -2 :]
+        size = (rows[1], rows[0]) if len(rows) > 1 else (1, 1)
+        channels = image.shape[-1] if coloured else 1 if not sampled or image.shape[-1] <= 2 else 0
+        self._blocks, changes = carried(groups, "tiff", channels=channels, size=size)
+        self.changes += changes
+        exif = self._blocks.exif
+        if self.request.mode in "vV" and exif and exif.directories.get("IFD0", {}).pop(_DESCRIPTION, None):
+            self.changes.append("EXIF ImageDescription was not written: that of a volume tells its shape")
 
     def _begun(self, image: np.ndarray[Any, Any]) -> tifffile.TiffWriter:
         import tifffile
 
         big = self._big if self._big is not None else image.nbytes > _CLASSIC
-        return tifffile.TiffWriter(self.request.part(), bigtiff=big)
+        return tifffile.TiffWriter(self.request.part(), bigtiff=big, byteorder="<")
 
     def _write(self, tiff: tifffile.TiffWriter, image: np.ndarray[Any, Any]) -> None:
-        volume = self.request.mode in "vV"
-        # What has up to four samples in its last axis is a picture, what has more is a stack of gray ones.
-        sampled = image.ndim == 4 if volume else image.ndim >= 3 and image.shape[-1] <= 4
-        coloured = sampled and image.shape[-1] in (3, 4) and image.dtype.kind == "u"
+        sampled, coloured = self._sampled(image)
         tiff.write(
             image,
             photometric="rgb" if coloured else "minisblack",
             planarconfig="contig" if sampled else None,
             compression=self._compression,
             contiguous=False,
-            metadata={} if volume else None,  # a volume's shape is written down, so that it is one series
+            software=False,
+            metadata={}
+            if self.request.mode in "vV"
+            else None,  # a volume's shape is written down, so that it is one series
         )
+
+    def _sampled(self, image: np.ndarray[Any, Any]) -> tuple[bool, bool]:
+        """Tell whether the last axis is samples, of up to four in a picture, and whether these are colours."""
+        sampled = image.ndim == 4 if self.request.mode in "vV" else image.ndim >= 3 and image.shape[-1] <= 4
+        return sampled, sampled and image.shape[-1] in (3, 4) and image.dtype.kind == "u"
 
     def _finish(self) -> None:
         if self._tiff is not None:
             self._tiff.close()
+        if self._blocks:
+            with self.request.output() as part:
+                size = os.fstat(part).st_size
+                for at, piece in amend_tiff(lambda at, count: os.pread(part, count, at), size, self._blocks):
+                    os.pwrite(part, piece, at)
 
     def _abort(self) -> None:
         opened: tifffile.TiffWriter | None = getattr(self, "_tiff", None)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridge import get_reader, get_writer, imwrite
+from bridge import get_reader, get_writer
 from bridge.catalogue import writer_for
 from bridge.cli.debug import debug_option
-from bridge.cli.notes import Pace, losses
+from bridge.cli.notes import Pace, losses, said_of_metadata
 from bridge.cli.progress import Progress, Task
 from bridge.cli.terminal import byte_count, clean
 from bridge.core.part import part_name
@@ -186,6 +186,13 @@ def _frames(reader: Reader, task: Task, wanted: _Wanted, pace: Pace, *, opaque: 
             task.advance()
 
 
+def _groups(reader: Reader) -> dict[str, Any]:
+    """Give the metadata of a picture, which goes along; that of a film is another matter."""
+    if reader.info.video is not None:
+        return {}
+    return {name: group for name, group in reader.get_meta_data().items() if isinstance(group, dict)}
+
+
 def _count(reader: Reader, wanted: _Wanted) -> int | None:
     """Say how many frames will come, where that is known without counting."""
     count = reader.info.video.frames if reader.info.video else len(reader)
@@ -202,20 +209,20 @@ def _to_one(reader: Reader, target: str, format: Format, wanted: _Wanted) -> str
         writer = stack.enter_context(_opened(target, options))
         task = stack.enter_context(Progress(quiet=wanted.quiet)).add(Path(target).name, _count(reader, wanted))
         shape: tuple[int, ...] = ()
+        writer.set_meta_data(_groups(reader))
         for frame in _frames(reader, task, wanted, pace, opaque=opaque):
             writer.append_data(frame)
             shape = frame.shape
         task.finish()
-    if isinstance(format, FilmFormat):
-        lost = losses(info, format, sound="audio_path" in options, opaque=opaque)
-        _tell([*lost, *pace.note(), *writer.changes], wanted)
+    lost = losses(info, format, sound="audio_path" in options, opaque=opaque) if isinstance(format, FilmFormat) else []
+    _tell([*lost, *pace.note(), *said_of_metadata(writer.changes)], wanted)
     return f"{target}: {_what(task.done, shape)}{_speed(options)}, {byte_count(Path(target).stat().st_size)}"
 
 
-def _opened(target: str, options: dict[str, Any]) -> Any:
+def _opened(target: str, options: dict[str, Any], mode: str = "I") -> Any:
     """Open the writer; what it does not take of the options is a mistake of the call."""
     try:
-        return get_writer(target, mode="I", **options)
+        return get_writer(target, mode=mode, **options)
     except BridgeError:
         raise
     except (TypeError, ValueError) as error:
@@ -229,28 +236,29 @@ def _to_pictures(reader: Reader, target: str, pattern: re.Match[str], format: Fo
     options = _options(reader, format, wanted)
     opaque = _opaque(reader, format, wanted)
     pace = Pace(None)
+    groups = _groups(reader)
+    changes: dict[str, None] = {}
     with ExitStack() as stack:
         made = part_name(folder)
         stack.callback(shutil.rmtree, made, ignore_errors=True)  # before it is made: an interrupt may come between
         made.mkdir(mode=0o700)
         task = stack.enter_context(Progress(quiet=wanted.quiet)).add(Path(target).name, _count(reader, wanted))
         for number, frame in enumerate(_frames(reader, task, wanted, pace, opaque=opaque)):
-            _write(made / Path(_numbered(target, pattern, number)).name, frame, options)
+            changes |= _write(made / Path(_numbered(target, pattern, number)).name, frame, groups, options)
         task.finish()
         for picture in sorted(made.iterdir()):
             picture.replace(folder / picture.name)
-    _tell(losses(reader.info, None, sound=False, opaque=opaque), wanted)
+    lost = losses(reader.info, None, sound=False, opaque=opaque)
+    _tell([*lost, *said_of_metadata(changes)], wanted)
     names = [_numbered(target, pattern, number) for number in (0, task.done - 1)]
     return f"{task.done} pictures: {names[0]} to {names[1]}"
 
 
-def _write(path: Path, frame: np.ndarray[Any, Any], options: dict[str, Any]) -> None:
-    try:
-        imwrite(path, frame, **options)
-    except BridgeError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise click.UsageError(clean(error)) from error
+def _write(path: Path, frame: np.ndarray[Any, Any], groups: dict[str, Any], options: dict[str, Any]) -> dict[str, None]:
+    """Write one picture; give what its writer says of changes."""
+    with _opened(str(path), options, "i") as writer:
+        writer.append_data(frame, groups)
+    return dict.fromkeys(writer.changes)
 
 
 def _numbered(target: str, pattern: re.Match[str], number: int) -> str:

@@ -6,15 +6,17 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from fractions import Fraction
 
     from bridge.ffmpeg.video import FilmFormat
     from bridge.media.info import MediaInfo, VideoStream
 
-__all__ = ["Pace", "losses"]
+__all__ = ["Pace", "losses", "said_of_metadata"]
 
 _DEEP = re.compile(r"(?<!444)(?<!555)(?<!565)(le|be)$|^p\d{3}")  # FFmpeg marks the byte order of what takes two bytes
+_UNWRITTEN = re.compile(r"metadata '(.+)' is not written|(.+?) was not written: .*", re.DOTALL)
+_NAMED = 4  # of what is left out
 _SYNC = 0.04  # seconds, one frame at 25 per second
 
 
@@ -85,3 +87,22 @@ def _of_sound(info: MediaInfo, target: FilmFormat, *, sound: bool) -> Iterator[s
     late = (info.video.start or 0) - (info.start or 0)
     if sound and late > _SYNC:
         yield f"the picture of SRC begins {late:.2f} s after its sound, in DST with it"
+
+
+def said_of_metadata(changes: Iterable[str]) -> list[str]:
+    """Give what a writer says of changes, with all metadata that is left out in one line.
+
+    Examples
+    --------
+    >>> said_of_metadata(["metadata 'IPTC' is not written", "EXIF Make was not written: it is empty", "rounded"])
+    ['rounded', 'metadata that is not in DST: IPTC, EXIF Make']
+    """
+    said, names = [], []
+    for change in changes:
+        found = _UNWRITTEN.fullmatch(change)
+        if found:
+            names.append(found[1] or found[2])
+        else:
+            said.append(change)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return said + ([f"metadata that is not in DST: {', '.join(names[:_NAMED])}{more}"] if names else [])

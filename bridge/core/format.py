@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["Format", "Found", "Reader", "Writer"]
 
 _ON_DAMAGE = ("raise", "warn", "ignore")
+# Metadata about how one file codes its pixels, or about one frame.
+_CODING = frozenset({
+    "FILE", "JFIF", "ADOBE", "PNG", "GIF", "WEBP", "color", "index", "pts", "time", "duration", "key_frame", "changes",
+})  # fmt: skip
 Found: TypeAlias = tuple[np.ndarray[Any, Any], dict[str, Any]]  # an image and its metadata
 
 
@@ -415,6 +419,7 @@ class Writer(_Stream):
     def __init__(self, format: Format, request: Request) -> None:
         super().__init__(format, request)
         self._count = 0
+        self._groups: dict[str, Any] = {}
         self.changes: list[str] = []
         try:
             self._open(**request.kwargs)
@@ -424,6 +429,8 @@ class Writer(_Stream):
             raise
 
     # What a program's subclass writes
+
+    _held: frozenset[str] = frozenset()  # groups of metadata that `_append` writes
 
     def _open(self, **kwargs: Any) -> None:
         """Take the user's keywords. Called once, before everything else."""
@@ -436,8 +443,9 @@ class Writer(_Stream):
 
     def _set_meta(self, meta: dict[str, Any]) -> set[str]:
         """Take the file's metadata, as far as the format holds it; give the names of what it takes."""
-        del meta
-        return set()
+        taken = {} if self._count else {name: meta[name] for name in meta if name in self._held}
+        self._groups |= taken
+        return set(taken)
 
     def _finish(self) -> None:
         """Complete the output in ``request.part()``, and check it. Called once, if anything was appended."""
@@ -456,7 +464,9 @@ class Writer(_Stream):
         im : numpy.ndarray
             ``(height, width)`` or ``(height, width, channels)``.
         meta : dict
-            Metadata; it updates what the image carries in its own attribute `meta`.
+            Metadata; it updates what was set for the file, and that what the image carries in its own attribute
+            `meta`. Groups (``EXIF``, ``ICC``, …) are written where the format holds them; what it does not hold is
+            listed in the attribute `changes`.
 
         Raises
         ------
@@ -468,7 +478,7 @@ class Writer(_Stream):
         if image.dtype.kind not in "buif" or not image.size:
             message = f"{self._request.name}: an image is a non-empty array of numbers, not {image.dtype} {image.shape}"
             raise UnsupportedPixels(message)
-        final = {**getattr(im, "meta", {}), **dict(meta or {})}
+        final = {**getattr(im, "meta", {}), **self._groups, **dict(meta or {})}
         with self._lock:
             try:
                 self._append(np.asarray(image), final)
@@ -480,6 +490,12 @@ class Writer(_Stream):
                     self.abort()
                 raise
             self._count += 1
+        self._tell(name for name, value in final.items() if isinstance(value, dict) and name not in self._held)
+
+    def _tell(self, names: Iterable[str]) -> None:
+        """List metadata that is not written, once each; what is about the coding of another file is not missed."""
+        told = (f"metadata {name!r} is not written" for name in names if name not in _CODING)
+        self.changes += [change for change in dict.fromkeys(told) if change not in self.changes]
 
     def _put_name(self, error: BaseException) -> None:
         """Say in which file, where the message does not yet."""
@@ -492,13 +508,13 @@ class Writer(_Stream):
         Parameters
         ----------
         meta : dict
-            Names and values, or groups of them (``EXIF``, ``tags``, …). What the format cannot hold is ignored,
-            and listed in the attribute `changes`.
+            Names and values, or groups of them (``EXIF``, ``tags``, …), before the first image. What the format
+            cannot hold is ignored, and listed in the attribute `changes`.
         """
         self._check_open()
         with self._lock:
             held = self._set_meta(dict(meta))
-        self.changes += [f"metadata {name!r} is not written" for name in meta if name not in held]
+        self._tell(name for name in meta if name not in held)
 
     def close(self) -> None:
         """Complete the file and put it in its place. Has no effect if it is closed already.

@@ -10,6 +10,8 @@ from bridge.core.format import Format, Reader, Writer
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.ffmpeg import argv
 from bridge.ffmpeg.animation import pixels_of
+from bridge.media.carry import HELD, carried
+from bridge.media.embed import embed
 from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.nut import NutFraming
 from bridge.media.orientation import told_upright, upright
@@ -209,7 +211,7 @@ class StillReader(Reader):
 
 
 class StillWriter(Writer):
-    """Writes one picture through ffmpeg, at the array's own depth.
+    """Writes one picture through ffmpeg, at the array's own depth, with its metadata (JPEG, PNG, WebP).
 
     Parameters
     ----------
@@ -226,9 +228,9 @@ class StillWriter(Writer):
         if not 1 <= quality <= 100:
             raise ValueError(f"{self.request.name}: quality is a number from 1 to 100, not {quality!r}")
         self._quality = quality
+        self._held = HELD.get(self._format.still.kind, frozenset())
 
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
-        del meta
         still = self._format.still
         if self._count:
             message = f"{self.request.name}: {self._format.name} holds one picture; write a film, a GIF or a TIFF"
@@ -245,6 +247,10 @@ class StillWriter(Writer):
             self._child = Child((self._tool.path, *arguments), subject=self.request.name, feed=True, stdout=part)
         self._child.write(memory_of(pixels.memory(image)), self.request.limits.stall)
         self._child.end_input()
+        if self._held:
+            size = (image.shape[1], image.shape[0])
+            self._blocks, changes = carried(meta, still.kind, channels=pixels.channels, size=size)
+            self.changes += changes
 
     def _encoder(self, pixels: str) -> str:
         """Give the encoder; of the portable anymaps the name decides, which must not lie."""
@@ -266,6 +272,9 @@ class StillWriter(Writer):
     def _finish(self) -> None:
         if not self._child.wait(self.request.limits.still).ok or not self.request.part().stat().st_size:
             raise self._child.failure()
+        if self._held and self._blocks:
+            part = self.request.part()
+            part.write_bytes(embed(self._format.still.kind, part.read_bytes(), self._blocks))
 
     def _abort(self) -> None:
         with contextlib.suppress(AttributeError):  # `_append` may not have come so far

@@ -22,6 +22,8 @@ from bridge.errors import (
 from bridge.magick import argv
 from bridge.magick.identify import identify
 from bridge.magick.pictures import PICTURES, Picture
+from bridge.media.carry import HELD, carried
+from bridge.media.embed import embed
 from bridge.media.icc import lab_to_srgb, srgb_profile
 from bridge.media.index import FrameIndex, Packet
 from bridge.media.info import MediaInfo, still_info, still_meta
@@ -308,7 +310,7 @@ class PictureReader(Reader):
 
 
 class PictureWriter(Writer):
-    """Writes one picture through ImageMagick, at the array's own depth.
+    """Writes one picture through ImageMagick, at the array's own depth, with its metadata (JPEG, PNG, WebP).
 
     Parameters
     ----------
@@ -331,9 +333,9 @@ class PictureWriter(Writer):
         if self._picture.coder.upper() not in toolbox().abilities("magick").muxers:
             message = f"{self.request.name}: {self._tool} cannot write {self._format.name}"
             raise MissingCodec(message)
+        self._held = HELD.get(self._picture.coder, frozenset())
 
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
-        del meta
         if self._count:
             message = f"{self.request.name}: {self._format.name} holds one picture; write a film, a GIF or a TIFF"
             raise UnsupportedPixels(message)
@@ -346,6 +348,10 @@ class PictureWriter(Writer):
         child.write(memoryview(pam_header(image)), stall)
         child.write(memory_of(pixels), stall)
         child.end_input()
+        if self._held:
+            channels, size = for_array(image).channels, (image.shape[1], image.shape[0])
+            self._blocks, changes = carried(meta, self._picture.coder, channels=channels, size=size)
+            self.changes += changes
 
     def _check(self, image: np.ndarray[Any, Any]) -> None:
         pixels = for_array(image)
@@ -370,6 +376,9 @@ class PictureWriter(Writer):
         if not self.request.part().stat().st_size:
             message = f"{self.request.name}: {self._tool} wrote nothing"
             raise TruncatedMedia(message, command=self._child.argv, exit=self._child.exit)
+        if self._held and self._blocks:
+            part = self.request.part()
+            part.write_bytes(embed(self._picture.coder, part.read_bytes(), self._blocks))
 
     def _abort(self) -> None:
         with contextlib.suppress(AttributeError):  # `_append` may not have come so far

@@ -18,12 +18,24 @@ if TYPE_CHECKING:
 
     from bridge.media.sniff import ReadAt
 
-__all__ = ["ICC", "IPTC", "MOST_ITEMS", "MOST_TAGS", "RESOURCES", "XMP", "Entry", "Exif"]
+__all__ = [
+    "ICC",
+    "IPTC",
+    "MOST_ITEMS",
+    "MOST_OPAQUE",
+    "MOST_TAGS",
+    "RESOURCES",
+    "XMP",
+    "Entry",
+    "Exif",
+    "directory_of",
+    "tag_of",
+]
 
 MOST_TAGS = 10_000  # in all directories of one file
 MOST_ITEMS = 1_024  # of a value that is several numbers
 _MOST_BYTES = 1 << 20  # of all values of one directory
-_MOST_OPAQUE = 1 << 16  # of one value that is only bytes
+MOST_OPAQUE = 1 << 16  # of one value that is only bytes
 _MOST_BLOB = 1 << 22  # of a profile or packet that a TIFF holds whole
 
 XMP, IPTC, RESOURCES, ICC = 0x02BC, 0x83BB, 0x8649, 0x8773
@@ -74,6 +86,14 @@ _LAYOUT = frozenset({0x111, 0x117, 0x120, 0x121, 0x144, 0x145, 0x14A, 0x15B, *ra
 # What of a TIFF's first directory is about the picture and not about its bytes.
 _CARRIED = frozenset({0x10D, 0x10E, 0x10F, 0x110, 0x112, 0x11A, 0x11B, 0x11D, 0x128, 0x131, 0x132, 0x13B, 0x13C,
                       0x4746, 0x4749})  # fmt: skip
+
+# Of these the first directory is the place in an EXIF block too; of all others the directory Exif.
+_FIRST = frozenset({*_CARRIED, 0x8298, 0x9216, *range(0x9C9B, 0x9CA0)})
+_INTEROP = frozenset({1, 2})
+_CODING = frozenset(tag for tag in _NAMES if 0xFE <= tag < 0x8298) - _FIRST
+_NUMBERS = {
+    group: {name: tag for tag, name in names.items()} for group, names in (("EXIF", _NAMES), ("GPS", _GPS_NAMES))
+}
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
 _FORMS = {1: "B", 3: "H", 4: "L", 5: "L", 6: "b", 7: "B", 8: "h", 9: "l", 10: "l", 11: "f", 12: "d", 13: "L",
@@ -240,6 +260,36 @@ class _Directories:
         return kind in _SIZES and 0 < items * _SIZES[kind] <= most and not (several and items > MOST_ITEMS)
 
 
+# Names
+
+
+def tag_of(group: str, name: str) -> int:
+    """Give the number of a tag by its name in the group ``EXIF`` or ``GPS``, or by ``"0x1234"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such tag, or if it is where another part of the structure lies.
+    """
+    tag = _NUMBERS[group].get(name)
+    if tag is None:
+        if not re.fullmatch("0x[0-9a-f]{4}", str(name)):
+            raise ValueError("there is no tag of that name")
+        tag = int(name, 16)
+    if group != "GPS" and (tag in _POINTERS or tag in _BLOBS or tag in _LAYOUT):
+        raise ValueError("it tells where something else lies")
+    return tag
+
+
+def directory_of(group: str, tag: int) -> str:
+    """Give the directory of an EXIF block that a tag belongs to; empty for what is about a TIFF's own pixels."""
+    if group == "GPS":
+        return "GPS"
+    if tag in _CODING:
+        return ""
+    return "IFD0" if tag in _FIRST else "Interop" if tag in _INTEROP else "Exif"
+
+
 # Values
 
 _LEFT_OUT = object()
@@ -287,7 +337,7 @@ def _opaque(order: str, name: str, raw: bytes) -> Any:
         if raw[:8] in codes:
             marked = raw[:8] == b"UNICODE\0" and raw[8:10] in (b"\xff\xfe", b"\xfe\xff")
             return raw[8:].decode("utf-16" if marked else codes[raw[:8]], "replace").rstrip("\0")
-    return raw if len(raw) <= _MOST_OPAQUE else _LEFT_OUT
+    return raw if len(raw) <= MOST_OPAQUE else _LEFT_OUT
 
 
 # Back to bytes

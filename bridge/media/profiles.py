@@ -5,14 +5,15 @@ What is damaged raises `struct.error`, `ValueError` or `LookupError` where it is
 
 from __future__ import annotations
 
+import re
 import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["read_icc", "read_iptc", "read_resources"]
+__all__ = ["read_icc", "read_iptc", "read_resources", "write_iptc"]
 
 _MOST_RECORDS = 1_000  # of a profile's table, and of its languages
 
@@ -66,6 +67,54 @@ def read_iptc(block: bytes) -> Iterator[tuple[str, str | list[str]]]:
         if record == 2 and dataset:  # 0 is the version of the record
             text = _iptc_text(raw, utf8=utf8)
             yield _IPTC.get(dataset, f"2:{dataset:03}"), [text] if dataset in _REPEATED else text
+
+
+_IPTC_NUMBERS = {name: number for number, name in _IPTC.items()}
+_IPTC_NAME = re.compile(r"2:(\d{3})", re.ASCII)
+
+
+def write_iptc(values: Mapping[str, Any]) -> tuple[bytes, list[tuple[str, str]]]:
+    """Write an application record of IPTC, in UTF-8, in the resources of Photoshop.
+
+    Parameters
+    ----------
+    values : mapping
+        As `read_iptc` names them: str, or a list of str for what may be repeated.
+
+    Returns
+    -------
+    bytes
+        Empty if there is nothing to write.
+    list of tuple
+        Name and reason for what is left out.
+    """
+    rows, left_out = b"", list[tuple[str, str]]()
+    for name, value in values.items():
+        try:
+            texts = [value] if isinstance(value, str) else value
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+                raise TypeError("it is no text and no list of texts")  # noqa: TRY301 - one way out for all
+            rows += b"".join(_iptc_row(2, _iptc_number(name), text.encode()) for text in texts)
+        except (ValueError, TypeError) as error:
+            left_out.append((str(name), "it cannot be encoded" if isinstance(error, UnicodeError) else str(error)))
+    if not rows:
+        return b"", left_out
+    record = _iptc_row(1, 90, b"\x1b%G") + _iptc_row(2, 0, b"\0\4") + rows
+    return struct.pack(">4sHHL", b"8BIM", 0x0404, 0, len(record)) + record + bytes(len(record) % 2), left_out
+
+
+def _iptc_number(name: str) -> int:
+    found = _IPTC_NAME.fullmatch(str(name))
+    number = _IPTC_NUMBERS.get(name) or (int(found[1]) if found else 0)
+    if not 0 < number < 256:
+        raise ValueError("there is nothing of that name")
+    return number
+
+
+def _iptc_row(record: int, dataset: int, raw: bytes) -> bytes:
+    if len(raw) > 0x7FFF:
+        raise ValueError("it is too long")
+    return struct.pack(">BBBH", 0x1C, record, dataset, len(raw)) + raw
 
 
 def _iptc_rows(block: bytes) -> Iterator[tuple[int, int, bytes]]:

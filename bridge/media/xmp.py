@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 
     Value = str | list[str]
 
-__all__ = ["MOST_BYTES", "read_xmp"]
+__all__ = ["DAMAGE", "MOST_BYTES", "MOST_ELEMENTS", "MOST_NAME", "PREFIXES", "read_xmp"]
+
+# What is raised for a packet that is none; the ParseError of XML is a SyntaxError.
+DAMAGE = (ValueError, LookupError, SyntaxError)
 
 MOST_BYTES = 1 << 20
-_MOST_ELEMENTS = 20_000
+MOST_ELEMENTS = 20_000
 _MOST_DEPTH = 48
-_MOST_NAME = 256
+MOST_NAME = 256
 
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 _ARRAYS = (_RDF + "Seq", _RDF + "Bag", _RDF + "Alt")
 _ADOBE = "http://ns.adobe.com/"
-_PREFIXES = {
+PREFIXES = {
     "http://purl.org/dc/elements/1.1/": "dc",
     _ADOBE + "xap/1.0/": "xmp",
     _ADOBE + "xap/1.0/mm/": "xmpMM",
@@ -35,6 +38,11 @@ _PREFIXES = {
     _ADOBE + "xap/1.0/sType/ResourceRef#": "stRef",
     _ADOBE + "xap/1.0/sType/ResourceEvent#": "stEvt",
     _ADOBE + "xap/1.0/sType/Dimensions#": "stDim",
+    _ADOBE + "xap/1.0/sType/Job#": "stJob",
+    _ADOBE + "xap/1.0/sType/Version#": "stVer",
+    _ADOBE + "xap/1.0/sType/Font#": "stFnt",
+    _ADOBE + "xmp/sType/Area#": "stArea",
+    _ADOBE + "xmp/Identifier/qual/1.0/": "xmpidq",
     _ADOBE + "xap/1.0/g/": "xmpG",
     _ADOBE + "xap/1.0/g/img/": "xmpGImg",
     _ADOBE + "xmp/1.0/DynamicMedia/": "xmpDM",
@@ -53,6 +61,11 @@ _PREFIXES = {
     "http://ns.google.com/photos/1.0/panorama/": "GPano",
     "http://ns.google.com/photos/1.0/camera/": "GCamera",
     "http://ns.microsoft.com/photo/1.0/": "MicrosoftPhoto",
+    "http://www.metadataworkinggroup.com/schemas/regions/": "mwg-rs",
+    "http://www.digikam.org/ns/1.0/": "digiKam",
+    "http://www.dji.com/drone-dji/1.0/": "drone-dji",
+    "http://darktable.sf.net/": "darktable",
+    "http://creativecommons.org/ns#": "cc",
 }
 
 
@@ -107,13 +120,13 @@ class _Tree(ET.TreeBuilder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.prefixes = dict(_PREFIXES)
+        self.prefixes = dict(PREFIXES)
         self._depth = self._elements = 0
 
     def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:
         self._depth += 1
         self._elements += 1 + len(attrs)
-        if self._depth > _MOST_DEPTH or self._elements > _MOST_ELEMENTS:
+        if self._depth > _MOST_DEPTH or self._elements > MOST_ELEMENTS:
             raise ValueError("the XMP packet is too deep or has too much in it")
         return super().start(tag, attrs)
 
@@ -123,7 +136,7 @@ class _Tree(ET.TreeBuilder):
 
     def start_ns(self, prefix: str | None, uri: str | None) -> None:
         """Take a prefix, unless by custom it means something else."""
-        taken = prefix in _PREFIXES.values()
+        taken = prefix in PREFIXES.values()
         self.prefixes.setdefault(uri or "", f"{prefix or 'ns'}{'_' if taken else ''}")
 
 
@@ -151,7 +164,7 @@ class _Walk:
 
     def _property(self, path: str, node: ET.Element) -> Iterator[tuple[str, Value]]:
         only = node[0] if len(node) else None
-        if len(path) > _MOST_NAME:
+        if len(path) > MOST_NAME:
             return
         if only is None and _RDF + "resource" in node.keys():  # noqa: SIM118 - not a dict
             yield path, node.get(_RDF + "resource", "")
