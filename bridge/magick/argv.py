@@ -34,7 +34,6 @@ def read(
     channels: int,
     depth: int,
     frames: str = "",
-    compose: bool = False,
     fixes: Sequence[str] = (),
     cmyk: bool = False,
 ) -> tuple[str, ...]:
@@ -52,8 +51,6 @@ def read(
         8 or 16 bits a sample.
     frames : str
         ``"[0]"`` or ``"[0-3]"`` for some of the pictures, empty for all.
-    compose : bool
-        Lay the frames of an animation over each other as a viewer does.
     fixes : sequence of str
         What the format needs after it is read.
     cmyk : bool
@@ -63,7 +60,6 @@ def read(
     return (
         path,
         f"{coder}:-{frames}",
-        *(("-coalesce",) if compose else ()),
         *fixes,
         *forced.split(),
         "-depth",
