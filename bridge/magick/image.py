@@ -340,6 +340,7 @@ class PictureFormat(Format):
     """Still pictures through ImageMagick."""
 
     program = "ImageMagick"
+    single = True
     reader = PictureReader
 
     def __init__(self, picture: Picture) -> None:

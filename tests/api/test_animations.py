@@ -279,3 +279,164 @@ def test_an_opaque_animation_has_three_channels(write: Any, tmp_path: Path) -> N
     for disposal, channels in ((KEEP, 3), (BACKGROUND, 4)):
         path.write_bytes(write(parts("full", (255,), (disposal, KEEP))))
         assert {frame.shape for frame in bridge.mimread(path)} == {(HEIGHT, WIDTH, channels)}
+
+
+# Writing WebP
+
+
+def moving(channels: int, count: int = 9) -> list[Image]:
+    """Make frames of which every third is like the one before."""
+    random = np.random.default_rng(channels)
+    frame = random.integers(0, 256, (20, 30, channels), np.uint8)
+    if channels == 4:
+        frame[..., 3] = random.choice([0, 128, 255], (20, 30))
+    found = []
+    for number in range(count):
+        if number % 3:
+            frame = frame.copy()
+            frame[number : number + 5, 3:9] = random.integers(0, 256, (5, 6, channels))
+        if number == 5:
+            frame[:] = 0
+        found.append(frame)
+    return found
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize(
+    ("keywords", "milliseconds"),
+    [
+        ({"fps": 24}, [42, 41, 42, 42, 41, 42, 42, 41, 42]),
+        ({"duration": [0.04 + 0.007 * number for number in range(9)]}, [40 + 7 * number for number in range(9)]),
+        ({"duration": 1.5, "loop": 2}, [1500] * 9),
+    ],
+)
+def test_animated_webp_is_lossless_and_timed(
+    keywords: dict[str, Any], milliseconds: list[int], channels: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "film.webp"
+    frames = moving(channels)
+    with bridge.get_writer(path, lossless=True, **keywords) as writer:
+        for frame in frames:
+            writer.append_data(frame)
+    assert len(writer.changes) == ("fps" in keywords)
+    delays = []
+    with Pillow.open(path) as picture:
+        assert picture.n_frames == 9  # type: ignore[attr-defined] # animations have it
+        assert picture.info["loop"] == keywords.get("loop", 0)
+        for number, frame in enumerate(frames):
+            picture.seek(number)
+            assert difference(np.array(picture.convert("RGBA")), frame) == 0
+            delays.append(picture.info["duration"])
+    assert delays == milliseconds
+
+
+@pytest.mark.needs("magick")
+def test_animated_webp_comes_back() -> None:
+    for channels in (3, 4):
+        frames = moving(channels)
+        content = bridge.mimwrite("<bytes>", frames, "webp", fps=10, lossless=True)
+        back = bridge.mimread(content)
+        assert [frame.shape for frame in back] == [frame.shape for frame in frames]
+        assert max(difference(*pair) for pair in zip(back, frames, strict=True)) == 0
+
+
+def test_one_picture_is_a_plain_webp(tmp_path: Path) -> None:
+    frame = moving(3)[0]
+    bridge.mimwrite(tmp_path / "a.webp", [frame], fps=10, quality=90)
+    bridge.imwrite(tmp_path / "b.webp", frame)
+    for name in ("a.webp", "b.webp"):
+        assert (tmp_path / name).read_bytes()[12:16] == b"VP8 "
+
+
+@pytest.mark.parametrize(
+    "keywords", [{"quality": 0}, {"quality": 101}, {"fps": 2000}, {"duration": [0.1] * 4}, {"duration": 20_000}]
+)
+def test_webp_refuses_what_makes_no_sense(keywords: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"quality|per second|timestamps|at most"):
+        bridge.mimwrite(tmp_path / "a.webp", moving(3, 3), **keywords)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Writing GIF
+
+
+def coloured(colours: int, alphas: tuple[int, ...] = (), *, palettes: int = 3) -> list[Image]:
+    """Make frames of so many colours; they have their own, or share one palette."""
+    random = np.random.default_rng(colours)
+    own = [random.integers(0, 256, (colours, 3), np.uint8) for _ in range(palettes)]
+    found = []
+    for number in range(3):
+        indexes = np.arange(1200).reshape(30, 40) % colours
+        indexes[5 + number : 10 + number, 10:20] = random.integers(0, colours, (5, 10))
+        frame = own[number % palettes][indexes]
+        found.append(np.dstack([frame, random.choice(np.array(alphas, np.uint8), (30, 40))]) if alphas else frame)
+    return found
+
+
+def written(path: Path, frames: list[Image], **keywords: Any) -> tuple[int, list[str]]:
+    """Write a GIF; give by how much it differs, and what is said of that."""
+    with bridge.get_writer(path, **keywords) as writer:
+        for frame in frames:
+            writer.append_data(frame)
+    found = by_pillow(path)
+    assert len(found) == len(frames)
+    return max(difference(*pair) for pair in zip(found, frames, strict=True)), writer.changes
+
+
+@pytest.mark.parametrize(
+    ("frames", "keywords"),
+    [
+        (coloured(256), {}),
+        (coloured(16), {"palettesize": 16}),
+        (coloured(16), {"palettesize": 16, "quantizer": "nq", "dither": "floyd_steinberg"}),
+        (coloured(200, palettes=1), {"subrectangles": True}),
+        (coloured(200, palettes=1), {"quantizer": "diff", "dither": "none"}),
+        (coloured(254, (0, 255)), {}),
+        (coloured(200, (0, 255), palettes=1), {"subrectangles": True}),
+    ],
+)
+def test_gif_keeps_the_colours_that_its_palette_holds(
+    frames: list[Image], keywords: dict[str, Any], tmp_path: Path
+) -> None:
+    off, said = written(tmp_path / "film.gif", frames, **keywords)
+    assert off <= 1  # by FFmpeg since 6, which rounds
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("frames", "keywords", "words"),
+    [
+        (coloured(300), {}, "more than 256 colours"),
+        (coloured(17), {"palettesize": 16}, "more than 16 colours"),
+        (coloured(200), {"quantizer": "full"}, "more than 256 colours"),
+        (coloured(20, (0, 100, 255)), {}, "half transparent"),
+        (coloured(200), {"dither": "bayer"}, "bayer"),
+    ],
+)
+def test_gif_says_what_it_loses(frames: list[Image], keywords: dict[str, Any], words: str, tmp_path: Path) -> None:
+    off, said = written(tmp_path / "film.gif", frames, **keywords)
+    assert off > 1
+    assert len(said) == 1
+    assert words in said[0]
+
+
+def test_subrectangles_are_smaller(tmp_path: Path) -> None:
+    frames = coloured(200, palettes=1)
+    for name, wanted in (("all.gif", False), ("part.gif", True)):
+        bridge.mimwrite(tmp_path / name, frames, subrectangles=wanted)
+    assert (tmp_path / "part.gif").stat().st_size < (tmp_path / "all.gif").stat().st_size * 0.8
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"palettesize": 257}, "2 to 256"),
+        ({"palettesize": 1}, "2 to 256"),
+        ({"quantizer": "best"}, "'nq', 'wu'"),
+        ({"dither": "fine"}, "'none', 'bayer'"),
+        ({"quantizer": "single", "subrectangles": True}, "one palette"),
+    ],
+)
+def test_gif_refuses_what_it_does_not_know(keywords: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=words):
+        bridge.mimwrite(tmp_path / "film.gif", coloured(4), **keywords)
