@@ -105,7 +105,7 @@ def _convert(reader: Reader, target: str, wanted: _Wanted) -> str:
     info = reader.info
     moving = info.video is not None or len(reader) > 1
     pattern = _NUMBER.search(Path(target).name) if moving else None
-    format = _target(reader, target, wanted)
+    format = _target(reader, target, wanted, "?" if pattern is None else "i")
     if pattern is not None and not isinstance(format, FilmFormat):
         _target(reader, _numbered(target, pattern, 0), wanted)
         return _to_pictures(reader, target, pattern, format, wanted)
@@ -117,9 +117,9 @@ def _convert(reader: Reader, target: str, wanted: _Wanted) -> str:
     return _to_one(reader, target, format, wanted)
 
 
-def _target(reader: Reader, target: str, wanted: _Wanted) -> Format:
+def _target(reader: Reader, target: str, wanted: _Wanted, mode: str = "i") -> Format:
     """Refuse a target that must not be written, and choose the format of the others."""
-    with Request(target, writing=True) as request:
+    with Request(target, mode, writing=True) as request:
         if request.path is not None and request.path.exists():
             if reader.request.path is not None and request.path.samefile(reader.request.path):
                 raise UriError(f"{target} is the file that is read; name another")
@@ -160,7 +160,7 @@ def _uneven(reader: Reader, target: FilmFormat, wanted: _Wanted) -> list[float] 
     return (times - times[0])[:: wanted.every].tolist() if pace.note() else None
 
 
-_UNEVEN = ("mp4", "mov", "matroska", "webm", "gif", "apng")
+_UNEVEN = ("mp4", "mov", "matroska", "webm", "gif", "apng", "webp")
 
 
 def _opaque(reader: Reader, target: Format, wanted: _Wanted) -> bool:

@@ -576,6 +576,8 @@ class Format:
         The sample types that it holds, in words.
     alpha, animated, metadata : bool
         Whether it holds transparency, several pictures in time, metadata that is read.
+    single : bool
+        Whether what it writes holds one picture.
     """
 
     name: str = ""
@@ -587,6 +589,7 @@ class Format:
     alpha: bool = False
     animated: bool = False
     metadata: bool = False
+    single: bool = False
     reader: type[Reader] | None = None
     writer: type[Writer] | None = None
 

@@ -76,7 +76,8 @@ class FormatManager:
     def find_writer(self, request: Request, name: str | None = None) -> Format:
         """Choose the format that writes this name."""
         able = self._able(name, lambda f: bool(f.writer) and (name is not None or f.can_write(request)))
-        able.sort(key=lambda f: not f.can_write(request))  # of several that the name fits, the extension's
+        # Of several that the name fits, the extension's; and where more than one picture may come, one that holds more.
+        able.sort(key=lambda f: (not f.can_write(request), f.single and request.mode != "i"))
         return self._choose(able, request, name, writing=True)
 
     def _able(self, name: str | None, serves: Callable[[Format], bool]) -> list[Format]:

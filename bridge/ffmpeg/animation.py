@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import CorruptMedia
-from bridge.ffmpeg.containers import ANIMATIONS
+from bridge.errors import CorruptMedia, MissingCodec
+from bridge.ffmpeg.argv import Palette
+from bridge.ffmpeg.containers import ANIMATIONS, WEBP
 from bridge.ffmpeg.reader import FilmReader
 from bridge.ffmpeg.video import FilmFormat
 from bridge.ffmpeg.writer import FilmWriter
+from bridge.media.palette import ColourCount
 from bridge.media.sniff import PictureHead, picture_head
 from bridge.media.times import Times
+from bridge.media.webp import MOST_TICKS, timed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
+
     from bridge.core.format import Format
     from bridge.core.request import Request
+    from bridge.ffmpeg.containers import Container
+    from bridge.process.pipes import FrameSink
 
 __all__ = ["AnimationFormat", "AnimationReader", "AnimationWriter", "animation_formats", "pixels_of"]
 
@@ -97,7 +105,7 @@ class AnimationWriter(FilmWriter):
             self._times = Times(timestamps, clock=clock)
         elif durations is not None:
             self._times = Times.of_durations(durations, clock)
-        if self._times is not None:
+        if self._times is not None and muxer != "webp":
             self._video["final_delay"] = _final(muxer, self._times)
         if clock is None:
             return
@@ -113,8 +121,8 @@ def _rate(duration: float) -> Fraction:
     return 1 / Fraction(duration).limit_denominator(1_000_000)
 
 
-_CLOCKS = {"gif": Fraction(1, 100)}
-_REPEATS = {"gif": "loop", "apng": "plays"}
+_CLOCKS = {"gif": Fraction(1, 100), "webp": Fraction(1, 1000)}
+_REPEATS = {"gif": "loop", "apng": "plays", "webp": "loop"}
 _LOOPS = 65535
 
 
@@ -127,17 +135,168 @@ def _final(muxer: str, times: Times) -> str:
     return f"{short.numerator}/{short.denominator}"
 
 
+class GifWriter(AnimationWriter):
+    """Writes a GIF through one ffmpeg child; it appears when it is closed, complete, or not at all.
+
+    Parameters
+    ----------
+    palettesize : int
+        2 to 256 colours, 256 by default. Frames of at most so many, what is transparent counted as two, keep
+        them (to one level: FFmpeg since 6 rounds them); others lose some, and `changes` says so.
+    quantizer : str
+        ``"single"``, the default, makes a palette for each frame; ``"full"`` one for all frames, which are held in
+        memory for it, and ``"diff"`` the same, by what moves. imageio's ``"nq"`` and ``"wu"`` are taken for the
+        first: FFmpeg has one method, the median cut.
+    dither : str
+        ``"sierra2_4a"`` by default, or another of FFmpeg's: ``"none"``, ``"bayer"``, ``"heckbert"``,
+        ``"floyd_steinberg"``, ``"sierra2"``.
+    subrectangles : bool
+        Store only what changes from frame to frame, which takes one palette for all (`quantizer` ``"full"``).
+
+    Notes
+    -----
+    `fps`, `duration`, `timestamps` and `loop` are those of APNG. GIF counts in hundredths of a second. Times are
+    rounded to these, not durations, so the whole takes as long as it should; `changes` says so where something was
+    rounded. Viewers show delays of 0.01 s as longer ones. A pixel is transparent or not, at alpha 128.
+    """
+
+    def _open(
+        self,
+        *,
+        palettesize: int = 256,
+        quantizer: str | None = None,
+        dither: str = "sierra2_4a",
+        subrectangles: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        mode = _mode(palettesize, quantizer, dither, subrectangles=subrectangles)
+        super()._open(**kwargs)
+        self._palette = Palette(size=palettesize, mode=mode, dither=dither)
+        if palettesize < 4 and self._tool.release < (6, 0):
+            raise MissingCodec(f"{self._tool} makes palettes of at least 4 colours; FFmpeg 6 can make smaller ones")
+        if dither == "bayer":
+            self.changes.append("dither='bayer' mixes all colours, also where the palette has them")
+        self._colours = ColourCount(palettesize, together=mode != "single")
+        if subrectangles:
+            self._video["gifflags"] = "+offsetting-transdiff"
+
+    def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
+        super()._append(_clean(image), meta)
+        self.changes += self._colours.losses(image)
+
+
+def _clean(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Give what is transparent one colour, that of a pixel that is not: ffmpeg else finds places for all of them."""
+    if image.ndim == 2 or image.shape[2] not in (2, 4) or image.dtype.itemsize > 1:
+        return image
+    clear = image[..., -1] < 128
+    if not clear.any():
+        return image
+    made = image.copy()
+    made[clear] = 0 if clear.all() else image[~clear][0]
+    made[clear, -1] = 0
+    made[~clear, -1] = 255
+    return made
+
+
+_QUANTIZERS = {None: "single", "nq": "single", "wu": "single", "single": "single", "full": "full", "diff": "diff"}
+_DITHERS = ("none", "bayer", "heckbert", "floyd_steinberg", "sierra2", "sierra2_4a")
+
+
+def _mode(palettesize: Any, quantizer: str | None, dither: str, *, subrectangles: bool) -> str:
+    """Give FFmpeg's mode of making palettes, and refuse what it does not know."""
+    if not isinstance(palettesize, int) or not 2 <= palettesize <= 256:
+        raise ValueError(f"palettesize is a number from 2 to 256, not {palettesize!r}")
+    if quantizer not in _QUANTIZERS:
+        names = ", ".join(repr(name) for name in _QUANTIZERS if name)
+        raise ValueError(f"quantizer is one of {names}, not {quantizer!r}")
+    if dither not in _DITHERS:
+        raise ValueError(f"dither is one of {', '.join(map(repr, _DITHERS))}, not {dither!r}")
+    mode = _QUANTIZERS[quantizer]
+    if not subrectangles or mode != "single":
+        return mode
+    if quantizer is None:
+        return "full"
+    raise ValueError("subrectangles=True takes one palette for all frames: quantizer='full' or 'diff'")
+
+
+class WebpWriter(AnimationWriter):
+    """Writes an animated WebP through ffmpeg's libwebp; one picture alone makes a plain WebP.
+
+    Parameters
+    ----------
+    quality : int
+        1 to 100, 75 by default.
+    lossless : bool
+        Keep every pixel as it is; only the colours of what is wholly transparent are not kept.
+
+    Notes
+    -----
+    `fps`, `duration`, `timestamps` and `loop` are those of GIF and APNG. WebP counts in milliseconds: times are
+    rounded to these, and `changes` says so where something was rounded. Frames that are alike stay frames.
+    """
+
+    def _open(self, *, quality: int | None = None, lossless: bool = False, **kwargs: Any) -> None:  # type: ignore[override] # as AnimationWriter
+        if quality is not None and not 1 <= quality <= 100:
+            raise ValueError(f"quality is a number from 1 to 100, not {quality!r}")
+        super()._open(quality=None, **kwargs)
+        self._video |= {"lossless": 1} if lossless else {"quality": 75 if quality is None else quality}
+        self._shown_at, self._times = self._times, None
+        self._rate, self._fps = self._fps, 1 / _CLOCKS["webp"]  # what `timed` expects
+
+    def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
+        if self._shown_at is not None:
+            self._shown_at.tick(self._count)
+        super()._append(image, meta)
+
+    def _ticks(self) -> list[int]:
+        """Give the milliseconds that each frame is shown."""
+        if self._shown_at is None:
+            begins = [math.floor(1000 * number / self._rate + Fraction(1, 2)) for number in range(self._count + 1)]
+        else:
+            self._shown_at.end(self._count)
+            begins = [self._shown_at.tick(number) for number in range(self._count)]
+            begins.append(begins[-1] + self._shown_at.last)
+        ticks = [later - time for time, later in itertools.pairwise(begins)]
+        if max(ticks) > MOST_TICKS:
+            raise ValueError(f"a frame of a WebP is shown at most {MOST_TICKS / 1000} s")
+        return ticks
+
+    def _check_made(self, sink: FrameSink) -> None:
+        """Give the frames their times; what holds others than were given is refused there."""
+        del sink
+        part = self.request.part()
+        content = timed(part.read_bytes(), self._ticks())
+        with part.open("r+b") as file:
+            file.write(content)
+            file.truncate()
+
+
 class AnimationFormat(FilmFormat):
     """Animation through the program ffmpeg."""
 
     reader = AnimationReader
-    writer = AnimationWriter
+
+    def __init__(self, container: Container) -> None:
+        super().__init__(container)
+        self.writer = GifWriter if container.muxer == "gif" else AnimationWriter
 
     def can_read(self, request: Request) -> bool:
         """Take content of our kind."""
         return request.kind in self.container.kinds
 
 
+class WebpFormat(FilmFormat):
+    """Animated WebP through the program ffmpeg, which writes it; ImageMagick reads it."""
+
+    modes = "I"
+    depths = "8"
+    alpha = True
+    metadata = False
+    reader = None
+    writer = WebpWriter
+
+
 def animation_formats() -> list[Format]:
     """Give the formats, GIF first."""
-    return [AnimationFormat(container) for container in ANIMATIONS]
+    return [*(AnimationFormat(container) for container in ANIMATIONS), WebpFormat(WEBP)]

@@ -24,6 +24,7 @@ __all__ = [
     "INPUT",
     "OUTPUT",
     "SHIFT",
+    "Palette",
     "Release",
     "Seek",
     "Sound",
@@ -357,7 +358,7 @@ def encode(
     video: Mapping[str, Any],
     filters: Sequence[tuple[str, tuple[int, ...]]] = (),
     matrix: str = "",
-    palette: bool = False,
+    palette: Palette | None = None,
     sound: Sound | None = None,
     before: Sequence[str] = (),
     extra: Sequence[str] = (),
@@ -377,8 +378,8 @@ def encode(
     matrix : str
         FFmpeg's name of the matrix by which colours become YCbCr of limited range; it goes into the file, with
         the primaries and the transfer of BT.709, which are near sRGB's. Empty where nothing is converted.
-    palette : bool
-        Make a palette for each frame, as GIF needs it.
+    palette : Palette or None
+        The colours of a GIF.
     sound : Sound or None
         What goes along.
     before, extra : sequence of str
@@ -402,7 +403,7 @@ def encode(
         told = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": matrix}
         raw = raw.filter("setparams", range="tv", **told)
         options |= told | {"color_range": "tv"}
-    streams = [_palette(raw, pixels) if palette else raw if filters or matrix else raw["v:0"]]
+    streams = [_coloured(raw, pixels, palette) if palette else raw if filters or matrix else raw["v:0"]]
     if sound is not None:
         streams.append(sound.stream())
         options |= sound.options
@@ -427,12 +428,32 @@ def remux(
     return (*arguments, *extra, output, overwrite)
 
 
-def _palette(raw: Any, pixels: PixelFormat) -> Any:
-    """Give each frame the best palette of its own; nothing is held back, so any length streams."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Palette:
+    """How frames are brought to few colours.
+
+    Attributes
+    ----------
+    size : int
+        How many colours.
+    mode : str
+        FFmpeg's ``"single"`` makes a palette for each frame, and streams; ``"full"`` and ``"diff"`` make one for all
+        frames, which are held until the last is there.
+    dither : str
+        FFmpeg's name of the method.
+    """
+
+    size: int = 256
+    mode: str = "single"
+    dither: str = "sierra2_4a"
+
+
+def _coloured(raw: Any, pixels: PixelFormat, wish: Palette) -> Any:
+    """Give the frames the best palette of `wish.size` colours."""
     alpha = int(pixels.channels in (2, 4))  # without it an opaque film would claim to be transparent
     both = raw.filter_multi_output("split")
-    palette = both[0].filter("palettegen", stats_mode="single", reserve_transparent=alpha)
-    return ffmpeg.filter([both[1], palette], "paletteuse", new=1)
+    palette = both[0].filter("palettegen", stats_mode=wish.mode, reserve_transparent=alpha, max_colors=wish.size)
+    return ffmpeg.filter([both[1], palette], "paletteuse", new=int(wish.mode == "single"), dither=wish.dither)
 
 
 def encode_still(pixels: PixelFormat, size: tuple[int, int], codec: str, options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ANIMATIONS", "AUDIO_DEMUXERS", "CODECS", "CONTAINERS", "DEMUXERS", "Codec", "Container"]
+__all__ = ["ANIMATIONS", "AUDIO_DEMUXERS", "CODECS", "CONTAINERS", "DEMUXERS", "WEBP", "Codec", "Container"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,15 +155,31 @@ CONTAINERS: tuple[Container, ...] = (
 
 ANIMATIONS: tuple[Container, ...] = (
     Container(
-        name="GIF-FFMPEG", description="Graphics Interchange Format, animated", extensions=(".gif",),
-        kinds=("gif",), demuxer="gif", muxer="gif", video=("gif",),
+        name="GIF-FFMPEG",
+        description="Graphics Interchange Format, animated",
+        extensions=(".gif",),
+        kinds=("gif",),
+        demuxer="gif",
+        muxer="gif",
+        video=("gif",),
         # Its savings compare numbers of colours: a frame with other colours in the same places got lost.
         options={"loop": 0, "gifflags": "-offsetting-transdiff"},
     ),
     Container(
-        name="APNG", description="Animated Portable Network Graphics", extensions=(".apng",),
-        kinds=("apng",), demuxer="apng", muxer="apng", video=("apng",), options={"plays": 0},
+        name="APNG",
+        description="Animated Portable Network Graphics",
+        extensions=(".apng",),
+        kinds=("apng",),
+        demuxer="apng",
+        muxer="apng",
+        video=("apng",),
+        options={"plays": 0},
     ),
+)
+
+WEBP = Container(
+    name="WEBP-FILM", description="WebP, animated", extensions=(".webp",), kinds=("webp",), demuxer="webp_pipe",
+    muxer="webp", video=("webp",), options={"loop": 0},
 )  # fmt: skip
 
 # Kinds of content -> FFmpeg's demuxer for it.
@@ -193,5 +209,6 @@ CODECS: dict[str, Codec] = {
     "png": Codec(encoders=("png",), pixels=None, alpha=True, deep=True),
     "gif": Codec(encoders=("gif",), pixels=None, alpha=True),
     "apng": Codec(encoders=("apng",), pixels=None, alpha=True, deep=True),
+    "webp": Codec(encoders=("libwebp_anim",), pixels="bgra", alpha=True),
     "wrapped": Codec(encoders=("wrapped_avframe", "rawvideo")),
 }  # fmt: skip

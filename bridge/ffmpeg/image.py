@@ -286,6 +286,7 @@ class StillFormat(Format):
 
     modes = "iI"
     program = "ffmpeg"
+    single = True
     reader = StillReader
     writer = StillWriter
 

@@ -97,6 +97,7 @@ class FilmWriter(Writer):
     """
 
     _container: Container
+    _palette: argv.Palette | None = None
 
     def _open(
         self,
@@ -266,7 +267,7 @@ class FilmWriter(Writer):
                 video=video,
                 filters=filters,
                 matrix=self._matrix(pixels, filters[-1][1][:2] if filters else size),
-                palette=self._container.muxer == "gif",
+                palette=self._palette,
                 sound=sound[0] if sound else None,
                 before=self._before,
                 extra=(*_metadata(self._tags), *self._extra),
@@ -336,11 +337,16 @@ class FilmWriter(Writer):
             raise self._explained(child.failure())
         if self._drafted:
             self._complete(self.request.draft())
+        self._check_made(self._sink)
+
+    def _check_made(self, sink: FrameSink) -> None:
+        """Count what was written."""
         with Request(self.request.part(), name=self.request.name, limits=self.request.limits) as made:
             written = _written(made)
-        if written != self._sink.frames:
+        if written != sink.frames:
+            child = sink.child
             message = (
-                f"{self.request.name}: {self._sink.frames} frames were given to ffmpeg, but what it wrote holds "
+                f"{self.request.name}: {sink.frames} frames were given to ffmpeg, but what it wrote holds "
                 f"{written}; nothing was put in place"
             )
             raise TruncatedMedia(message, command=child.argv, exit=child.exit, got=written)

@@ -28,11 +28,12 @@ from bridge.media.icc import lab_to_srgb, srgb_profile
 from bridge.media.index import FrameIndex, Packet
 from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.lab import ICCLAB, LAB, as_rgb, photometrics
+from bridge.media.layers import Canvas
 from bridge.media.orientation import told_upright, upright
 from bridge.media.pixels import for_array, memory_of
 from bridge.media.pnm import PnmFraming, pam_header
 from bridge.media.portion import WHOLE, portion_of
-from bridge.media.sniff import PictureHead, picture_head
+from bridge.media.sniff import PictureHead, layers_of, picture_head
 from bridge.media.srgb import Conversion, conversion, take_colorspace
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSource
@@ -41,6 +42,7 @@ from bridge.process.tools import install_hint, toolbox
 if TYPE_CHECKING:
     from bridge.core.request import Request
     from bridge.media.framing import FrameHead
+    from bridge.media.layers import Layer
 
 __all__ = ["PictureFormat", "PictureReader", "PictureWriter", "picture_formats"]
 
@@ -105,6 +107,8 @@ class PictureReader(Reader):
         self._shown: FrameIndex | None = None
         self._portion = WHOLE
         self._head = self._describe()
+        self._layers: list[Layer] = []
+        self._canvas = Canvas(0, 0)
         if rotate:
             from bridge.media.metadata import orientation
 
@@ -114,6 +118,8 @@ class PictureReader(Reader):
             picture, self.request.name, size=size, crop=crop, region=region, orientation=self._orientation
         )
         self._limit()
+        if self._picture.animated and self._portion.size is None:  # what is to be scaled ImageMagick composes
+            self._layers = layers_of(self.request.kind or "", self.request.read_at)
         if self._portion.size is not None and self._head.lab and self._samples != ICCLAB:
             raise UnsupportedPixels(
                 f"{self.request.name} is Lab with signed a and b, which is not scaled; leave out size="
@@ -193,13 +199,13 @@ class PictureReader(Reader):
             self._tool.path,
             self._tool.release,
             self._picture.coder,
-            channels=_SENT[min(self._head.channels, 4)],
+            channels=4 if self._layers else _SENT[min(self._head.channels, 4)],
             depth=self._head.depth,
             frames=f"[0-{index}]" if only and index else "[0]" if only or self._head.frames == 1 else "",
-            compose=self._picture.animated,
+            compose=self._picture.animated and not self._layers,
             fixes=self._picture.fixes,
             cmyk=self._head.cmyk,
-            portion=self._portion,
+            portion=WHOLE if self._layers else self._portion,
             to_srgb=way,
         )
         profile = self._conversion.profile if self._conversion else b""
@@ -208,6 +214,8 @@ class PictureReader(Reader):
         )
         still = self.request.limits.still
         self._position = 0
+        if self._layers:
+            self._canvas = Canvas(self._head.width, self._head.height)
         self._source = FrameSource(child, PnmFraming(), first=still, stall=still)
         return self._source
 
@@ -242,6 +250,9 @@ class PictureReader(Reader):
             source.fill(head, memory_of(frame))
         except TruncatedMedia:
             raise self._failure(source) from None
+        if self._layers:
+            layer = self._layers[self._position]
+            frame = self._portion.of(self._canvas.lay(_cut(_rgba(frame), layer), layer))
         frame = _fit(frame, self._head.channels)
         return frame if frame.dtype == np.uint8 else frame.astype(np.uint16)
 
@@ -392,7 +403,26 @@ def _fit(frame: np.ndarray[Any, Any], channels: int) -> np.ndarray[Any, Any]:
         return frame[..., ::3].copy()
     if (sent, channels) == (2, 4):
         return frame[..., [0, 0, 0, 1]]
+    if (sent, channels) == (4, 3):
+        return frame[..., :3].copy()
     return np.repeat(frame[..., None], 3, axis=2) if (sent, channels) == (1, 3) else frame
+
+
+def _cut(frame: np.ndarray[Any, Any], layer: Layer) -> np.ndarray[Any, Any]:
+    """Give the layer alone: of a WebP, ImageMagick sends the first one with the canvas round it."""
+    left, top, width, height = layer.box
+    if frame.shape[0] > height or frame.shape[1] > width:
+        return frame[top : top + height, left : left + width]
+    return frame
+
+
+def _rgba(frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Give four channels of 8 bits, whatever ImageMagick made of them."""
+    frame = _fit(frame, 4)
+    if frame.ndim == 2 or frame.shape[2] == 3:
+        opaque = np.full((*frame.shape[:2], 1), 255, np.uint8)
+        frame = np.concatenate([np.dstack([frame] * 3) if frame.ndim == 2 else frame, opaque], axis=2)
+    return frame
 
 
 _SENT = {1: 1, 2: 4, 3: 3, 4: 4}  # channels wanted -> channels sent: gray and alpha travel as RGBA
@@ -412,6 +442,7 @@ class PictureFormat(Format):
     """Still pictures through ImageMagick."""
 
     program = "ImageMagick"
+    single = True
     reader = PictureReader
 
     def __init__(self, picture: Picture) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bridge.errors import UnsupportedPixels
 from bridge.media.orientation import stored_box
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["WHOLE", "Box", "Portion", "portion_of", "read_size"]
 
@@ -44,6 +47,13 @@ class Portion:
         most = min(width // self.size[0], height // self.size[1])
         step = next(step for step in (8, 4, 2, 1) if step <= max(1, most))
         return -(-width // step), -(-height // step)
+
+    def of(self, picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Cut it out of a whole picture."""
+        if self.box is None:
+            return picture
+        x, y, width, height = self.box
+        return picture[y : y + height, x : x + width]
 
     def tell(self, file: dict[str, Any]) -> None:
         """Change a picture's plain facts, its group ``FILE``: ``size`` is what comes, ``source_size`` what there is."""

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import CorruptMedia
 from bridge.media.complete import ts_layout
+from bridge.media.layers import BACKGROUND, KEEP, Layer, transparent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     ReadAt = Callable[[int, int], bytes]
 
-__all__ = ["HEAD", "PictureHead", "picture_head", "sniff"]
+__all__ = ["HEAD", "PictureHead", "layers_of", "picture_head", "sniff"]
 
 HEAD = 4096  # bytes that `sniff` wants to see
 
@@ -267,30 +268,10 @@ def _jpeg(data: _Window) -> PictureHead:
 
 
 def _gif(data: _Window) -> PictureHead:
-    width, height, flags = struct.unpack("<HHB", data(6, 5))
-    frames, alpha, cleared = 0, False, True  # before the first frame the canvas is empty
-    for frame in _gif_frames(data, 13 + _colour_table(flags)):
-        frames += 1
-        alpha |= cleared and frame.holes(width, height)
-        if frame.disposal != _RESTORE_PREVIOUS:  # which goes back to a canvas as empty as it was
-            cleared = frame.disposal == _RESTORE_BACKGROUND or (cleared and frame.holes(width, height))
-    return PictureHead(width=width, height=height, channels=4 if alpha else 3, frames=frames)
-
-
-_RESTORE_BACKGROUND, _RESTORE_PREVIOUS = 2, 3
-
-
-@dataclass(slots=True, kw_only=True)
-class _GifFrame:
-    """What decides whether a composed frame shows what lies behind it."""
-
-    box: tuple[int, int, int, int]
-    transparent: bool
-    disposal: int  # what becomes of its place before the next frame
-
-    def holes(self, width: int, height: int) -> bool:
-        left, top, wide, high = self.box
-        return self.transparent or left > 0 or top > 0 or wide < width or high < height
+    width, height = struct.unpack("<HH", data(6, 4))
+    layers = [*_gif_layers(data)]
+    channels = 4 if transparent(layers, width, height) else 3
+    return PictureHead(width=width, height=height, channels=channels, frames=len(layers))
 
 
 def _colour_table(flags: int) -> int:
@@ -298,9 +279,9 @@ def _colour_table(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _gif_frames(data: _Window, at: int) -> Iterator[_GifFrame]:
+def _gif_layers(data: _Window) -> Iterator[Layer]:
     """Walk over the blocks of a GIF; a file that is cut ends the walk."""
-    control = 0
+    at, control = 13 + _colour_table(data.byte(10)), 0
     while (mark := data(at, 1)) in (b"!", b","):
         if mark == b"!":
             if data.byte(at + 1) == 0xF9:
@@ -309,7 +290,7 @@ def _gif_frames(data: _Window, at: int) -> Iterator[_GifFrame]:
         else:
             box = struct.unpack("<4H", data(at + 1, 8))
             at += 11 + _colour_table(data.byte(at + 9))
-            yield _GifFrame(box=box, transparent=bool(control & 1), disposal=control >> 2 & 7)
+            yield Layer(box=box, alpha=bool(control & 1), disposal=control >> 2 & 7)
             control = 0
         while size := data(at, 1):
             at += 1 + size[0]
@@ -344,17 +325,40 @@ def _webp(data: _Window) -> PictureHead:
         return PictureHead(width=(bits & 0x3FFF) + 1, height=(bits >> 14 & 0x3FFF) + 1, channels=channels)
     flags = data.byte(20)
     width, height = (data.little(at, 3) + 1 for at in (24, 27))
-    frames = _webp_frames(data) if flags & 2 else 1
-    return PictureHead(width=width, height=height, channels=4 if flags & 16 else 3, frames=frames)
+    if not flags & _ANIMATED:
+        return PictureHead(width=width, height=height, channels=4 if flags & _ALPHA else 3)
+    layers = [*_webp_layers(data)]
+    channels = 4 if transparent(layers, width, height) else 3
+    return PictureHead(width=width, height=height, channels=channels, frames=len(layers))
 
 
-def _webp_frames(data: _Window) -> int:
-    at, frames = 12, 0
+_ANIMATED, _ALPHA = 2, 16
+
+
+def _webp_layers(data: _Window) -> Iterator[Layer]:
+    """Walk over the chunks of an animated WebP; a still one has none of these."""
+    at = 12
     while len(name := data(at, 4)) == 4:
-        frames += name == b"ANMF"
+        if name == b"ANMF":
+            left, top, width, height = (data.little(at + place, 3) for place in (8, 11, 14, 17))
+            lossless = data(at + 24, 4) == b"VP8L"
+            alpha = bool(data.byte(at + 36) & 0x10) if lossless else data(at + 24, 4) == b"ALPH"
+            yield Layer(
+                box=(2 * left, 2 * top, width + 1, height + 1),
+                alpha=alpha,
+                over=not data.byte(at + 23) & 2,
+                disposal=BACKGROUND if data.byte(at + 23) & 1 else KEEP,
+            )
         at += 8 + (data.number("<I", at + 4) + 1 & ~1)
-    return frames
 
+
+def layers_of(kind: str, read_at: ReadAt) -> list[Layer]:
+    """Give the layers of an animated GIF or WebP; none for other files."""
+    walk = _LAYERS.get(kind)
+    return [*walk(_Window(read_at))] if walk else []
+
+
+_LAYERS: dict[str, Callable[[_Window], Iterator[Layer]]] = {"gif": _gif_layers, "webp": _webp_layers}
 
 _READERS: dict[str, Callable[[_Window], PictureHead]] = {
     "png": _png,

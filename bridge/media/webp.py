@@ -1,0 +1,77 @@
+"""Animated WebP: its chunks, and the time of each frame, put right in what libwebp made. Pure."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from bridge.errors import CorruptMedia
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["MOST_TICKS", "timed"]
+
+MOST_TICKS = (1 << 24) - 1  # milliseconds of one frame
+_DISPOSED = 1
+
+
+def timed(content: bytes, ticks: Sequence[int]) -> bytes:
+    """Give each frame the milliseconds that it is shown.
+
+    Parameters
+    ----------
+    content : bytes
+        As libwebp's encoder of animations makes it of frames that are 1 ms apart: of frames that are alike it makes
+        one that is shown longer. These become frames again, which add nothing to the one before.
+    ticks : sequence of int
+        One for each frame that the encoder was given.
+
+    Raises
+    ------
+    CorruptMedia
+        If it holds other frames than these.
+    """
+    made, left = bytearray(), list(ticks)
+    frames = sum(name == b"ANMF" for name, _ in _chunks(content))
+    if not frames and len(left) == 1:  # a still picture
+        return content
+    for name, body in _chunks(content):
+        if name != b"ANMF":
+            made += _chunk(name, body)
+            continue
+        frames -= 1
+        alike = int.from_bytes(body[12:15], "little") if frames else len(left)  # the last one's is a guess
+        own, left = left[:alike], left[alike:]
+        if not own or len(own) < alike:
+            break
+        last = len(own) - 1
+        disposed = body[15] & _DISPOSED
+        for number, long in enumerate(own):
+            flags = disposed if number == last else 0
+            head, rest = (body[:12], body[16:]) if number == 0 else (body[:12], _nothing(body))
+            flags |= body[15] & ~_DISPOSED if number == 0 else 0
+            made += _chunk(b"ANMF", head + long.to_bytes(3, "little") + bytes([flags]) + rest)
+    if left or frames:
+        raise CorruptMedia(f"the animation that was made does not hold the {len(ticks)} frames that were given")
+    return b"RIFF" + struct.pack("<L", len(made) + 4) + b"WEBP" + bytes(made)
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 12
+    while at + 8 <= len(content):
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        yield content[at : at + 4], content[at + 8 : at + 8 + size]
+        at += 8 + (size + 1 & ~1)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack("<L", len(body)) + body + b"\0" * (len(body) & 1)
+
+
+def _nothing(body: bytes) -> bytes:
+    """Make a lossless picture as large as a frame's, all transparent: each of its five codes has one symbol, 0."""
+    width, height = (int.from_bytes(body[at : at + 3], "little") for at in (6, 9))
+    codes = sum(1 << 3 + 4 * number for number in range(5))
+    bits = width | height << 14 | 1 << 28 | codes << 32
+    return _chunk(b"VP8L", b"\x2f" + bits.to_bytes(7, "little"))
