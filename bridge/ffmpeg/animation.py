@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["AnimationFormat", "AnimationReader", "AnimationWriter", "animation_formats", "pixels_of"]
 
 _PIXELS = {(1, 8): "gray", (2, 8): "ya8", (3, 8): "rgb24", (4, 8): "rgba",
-           (1, 16): "gray16le", (2, 16): "ya16le", (3, 16): "rgb48le", (4, 16): "rgba64le"}  # fmt: skip
+           (1, 16): "gray16le", (2, 16): "ya16le", (3, 16): "rgb48le", (4, 16): "rgba64le",
+           (1, 32): "grayf32le", (3, 32): "gbrpf32le", (4, 32): "gbrapf32le"}  # fmt: skip
 
 
 def pixels_of(head: PictureHead) -> str:

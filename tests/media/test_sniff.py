@@ -57,7 +57,10 @@ def test_riff_is_told_by_its_form(form: bytes, kind: str) -> None:
     [
         (b"P6\n1 1\n255\n", "pnm"),
         (b"P7\nWIDTH 1\n", "pnm"),
-        (b"PF\n1 1\n-1\n", "pnm"),
+        (b"PF\n1 1\n-1\n", "pfm"),
+        (b"\x01\xda\x01\x01\0\x03", "sgi"),
+        (b"qoif\0\0\0\x01", "qoi"),
+        (b"DDS |\0\0\0", "dds"),
         ((b"G" + bytes(187)) * 4, "mpegts"),
         ((bytes(4) + b"G" + bytes(187)) * 4, "mpegts"),
         (b"\0\0\0\x01\x67\x42\0\x1e", "h264"),
