@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from bridge.core.request import Request
 
-__all__ = ["ExrFormat", "PfmFormat", "RadianceFormat", "float_formats"]
+__all__ = ["ExrFormat", "PfmFormat", "PictureReader", "RadianceFormat", "float_formats"]
 
 _HEADER = 1 << 16  # bytes that hold every header
 
 
-class _FloatReader(Reader):
-    """What Radiance and PFM share: one picture of float32."""
+class PictureReader(Reader):
+    """What is read in this process has one picture: a subclass reads its header and its pixels."""
 
     _head: PictureHead
 
@@ -55,7 +55,7 @@ class _FloatReader(Reader):
         return 1
 
     def _expected(self) -> int | None:
-        return 4 * self._head.width * self._head.height * self._head.channels
+        return self._head.depth // 8 * self._head.width * self._head.height * self._head.channels
 
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         return None if index else (self._pixels(), {"index": 0})
@@ -78,7 +78,7 @@ class _FloatReader(Reader):
         return {"FILE": facts, **self._variables()}
 
 
-class RadianceReader(_FloatReader):
+class RadianceReader(PictureReader):
     """Reads Radiance pictures, both packings and all orientations, as float32.
 
     Values are those of the file: ``EXPOSURE`` and the other lines of its header are told in the metadata, in the
@@ -96,7 +96,7 @@ class RadianceReader(_FloatReader):
         return {"RADIANCE": dict(self._header.variables)}
 
 
-class PfmReader(_FloatReader):
+class PfmReader(PictureReader):
     """Reads PFM of either byte order as float32; the scale in its header is told in the metadata, and not applied."""
 
     def _describe(self, data: bytes) -> PictureHead:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from bridge.errors import (
 from bridge.magick import argv
 from bridge.magick.identify import identify
 from bridge.magick.pictures import PICTURES, Picture
+from bridge.media.heif import Heif, heif
 from bridge.media.index import FrameIndex, Packet
 from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.orientation import told_upright, upright
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["PictureFormat", "PictureReader", "PictureWriter", "picture_formats"]
 
 
+_HEIF = ("avif", "heic")
+_AS_STORED = ("-set", "colorspace", "sRGB", "-channel", "R", "-separate", "+channel")  # the luma, not turned into gray
 _CLOCKS = {"gif": Fraction(1, 100)}  # seconds per tick; of others milliseconds
 
 # What libjpeg says of data that it cannot decode, while the program ends with success; bytes too many are harmless.
@@ -68,9 +72,13 @@ class PictureReader(Reader):
         self._orientation = 0  # as it is stored
         self._tool = toolbox().find("magick")
         self._picture = self._format.picture
+        if missing := self._format.missing():
+            raise MissingCodec(f"{self.request.name}: {missing}")
         self._source: FrameSource[FrameHead] | None = None
         self._position = 0
         self._shown: FrameIndex | None = None
+        self._heif = Heif()
+        self._changes: list[str] = []
         self._head = self._describe()
         if rotate:
             from bridge.media.metadata import orientation
@@ -80,7 +88,7 @@ class PictureReader(Reader):
     def _describe(self) -> PictureHead:
         head = picture_head(self.request.kind or "", self.request.read_at)
         if head is None:
-            head = identify(self.request, self._tool, self._picture.coder)
+            head = self._with_alpha(identify(self.request, self._tool, self._picture.coder))
         most = self.request.limits.pixels
         if head.width * head.height > most:
             message = (
@@ -89,6 +97,44 @@ class PictureReader(Reader):
             )
             raise LimitExceeded(message)
         return head
+
+    def _with_alpha(self, head: PictureHead) -> PictureHead:
+        """Add the transparency of a HEIC or AVIF that ImageMagick 6 does not see; tell of depth that it leaves out."""
+        self._heif = heif(self.request.read_at) if self.request.kind in _HEIF else Heif()
+        if self._heif.depth > head.depth:
+            self._changes.append(
+                f"{self._heif.depth} bits a sample are read as {head.depth}, as {self._tool} gives them"
+            )
+        if head.channels in (2, 4) or head.frames > 1 or not self._heif.alpha:
+            self._heif = Heif()
+            return head
+        return replace(head, channels=head.channels + 1)
+
+    def _opacity(self) -> np.ndarray[Any, Any]:
+        """Read the transparency as a picture of its own: it is made the first of a copy of the file."""
+        place, alpha, size = self._heif.place, self._heif.alpha, self.request.size
+        head = self._head
+        arguments = argv.read(
+            self._tool.path,
+            self._tool.release,
+            self._picture.coder,
+            channels=1,
+            depth=head.depth,
+            frames="[0]",
+            fixes=_AS_STORED,
+        )
+        still = self.request.limits.still
+        with Child(arguments, subject=self.request.name, feed=True, scratch=True) as child:
+            behind = place + len(alpha)
+            for piece in (self.request.read_at(0, place), alpha, self.request.read_at(behind, size - behind)):
+                child.write(memoryview(piece), still)
+            child.end_input()
+            source: FrameSource[FrameHead] = FrameSource(child, PnmFraming(), first=still, stall=still)
+            frame = self._receive(source, 1)
+        if frame.shape != (head.height, head.width):
+            message = f"{self.request.name} has a transparency of another size than its picture"
+            raise UnsupportedPixels(message)
+        return frame
 
     def _length(self) -> float:
         return 1 if self.request.mode in "vV" else self._head.frames
@@ -111,14 +157,21 @@ class PictureReader(Reader):
             source = self._start(index)
         try:
             for _ in range(index - self._position + 1):
-                frame = self._receive(source)
+                frame = self._receive(source, self._seen)
                 self._position += 1
         except BaseException:
             self._stop()
             raise
         if self._position == self._head.frames:
             self._end(source)
+        if self._heif.alpha:
+            frame = np.dstack([frame, self._opacity()])
         return upright(frame, self._orientation), self._meta(index)
+
+    @property
+    def _seen(self) -> int:
+        """How many channels ImageMagick itself sees."""
+        return self._head.channels - bool(self._heif.alpha)
 
     def _start(self, index: int) -> FrameSource[FrameHead]:
         """Start a child that sends the pictures from the first on: up to `index`, or all when iterating."""
@@ -128,7 +181,7 @@ class PictureReader(Reader):
             self._tool.path,
             self._tool.release,
             self._picture.coder,
-            channels=_SENT[min(self._head.channels, 4)],
+            channels=_SENT[min(self._seen, 4)],
             depth=self._head.depth,
             frames=f"[0-{index}]" if only and index else "[0]" if only or self._head.frames == 1 else "",
             compose=self._picture.animated,
@@ -142,7 +195,7 @@ class PictureReader(Reader):
         self._source = FrameSource(child, PnmFraming(), first=still, stall=still)
         return self._source
 
-    def _receive(self, source: FrameSource[FrameHead]) -> np.ndarray[Any, Any]:
+    def _receive(self, source: FrameSource[FrameHead], wanted: int) -> np.ndarray[Any, Any]:
         try:
             head = source.head()
             if head is None:
@@ -153,7 +206,7 @@ class PictureReader(Reader):
             source.fill(head, memory_of(frame))
         except TruncatedMedia:
             raise self._failure(source) from None
-        frame = _fit(frame, self._head.channels)
+        frame = _fit(frame, wanted)
         return frame if frame.dtype == np.uint8 else frame.astype(np.uint16)
 
     def _failure(self, source: FrameSource[FrameHead]) -> Exception:
@@ -214,6 +267,8 @@ class PictureReader(Reader):
             times = self._times()
             return times.meta(index) if index < len(times) else {"index": index}
         groups = still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), head)
+        if self._changes:
+            groups["FILE"]["changes"] = list(self._changes)
         return told_upright(groups, self._orientation) if self._orientation else groups
 
 

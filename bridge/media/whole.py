@@ -45,7 +45,7 @@ def _exr_is_cut(read_at: ReadAt, size: int) -> bool:
     if blocks < 1 or len(table) < 8 * blocks:
         return True
     places = struct.unpack(f"<{blocks}Q", table)
-    last = max(places)
+    last: int = max(places)
     if min(places) < at or last + 8 > size:
         return True
     length: int = struct.unpack("<i", read_at(last + 4, 4))[0]

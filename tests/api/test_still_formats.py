@@ -99,7 +99,7 @@ HUGE = {
 
 @pytest.mark.parametrize("name", HUGE)
 def test_headers_that_promise_too_much(name: str) -> None:
-    with pytest.raises((errors.LimitExceeded, errors.MissingCodec), match=r"limit pixels|has no decoder"):
+    with pytest.raises((errors.LimitExceeded, errors.MissingCodec), match=r"limit pixels|cannot read|no decoder"):
         bridge.imread(HUGE[name])
 
 
@@ -152,6 +152,13 @@ def test_what_cannot_be_held_is_refused(extension: str, tmp_path: Path) -> None:
     with pytest.raises(errors.UnsupportedPixels, match="formats that can"):
         bridge.imwrite(tmp_path / f"picture{extension}", noise(2, "u2"))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_no_program_here_reads_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEBRIDGE_FFMPEG", "none")
+    monkeypatch.setenv("FRAMEBRIDGE_MAGICK", "none")
+    with pytest.raises(errors.ToolMissing, match="install"):
+        bridge.imread(HUGE["picture.jxl"])
 
 
 def test_every_claim_is_tested() -> None:
