@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.ffmpeg import argv
 from bridge.ffmpeg.animation import pixels_of
+from bridge.ffmpeg.probe import own_pixels
 from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.nut import NutFraming
 from bridge.media.orientation import told_upright, upright
@@ -22,10 +25,9 @@ from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from bridge.core.request import Request
     from bridge.media.framing import FrameHead
+    from bridge.media.pixels import PixelFormat
 
 __all__ = ["StillFormat", "StillReader", "StillWriter", "still_formats"]
 
@@ -181,25 +183,29 @@ class StillReader(Reader):
         if is_cut(self.request.kind or "", self.request.read_at, self.request.size):
             raise TruncatedMedia(f"{self.request.name} ends before its last pixel", got=0)
         demuxer = _ANYMAPS.get(self.request.head[:2], self._format.still.demuxer)
-        arguments = argv.decode(self._tool.release, demuxer, self._pixels, frames=1, still=True)
+        pixels = self._pixels
+        if self._head.depth == 32 and "f16" in own_pixels(self.request, demuxer):
+            # Newer ffmpeg keeps half floats, and would cut values at 1 where it makes floats of them.
+            pixels = replace(pixels, name=pixels.name.replace("f32", "f16"), dtype=np.dtype("<f2"))
+        arguments = argv.decode(self._tool.release, demuxer, pixels, frames=1, still=True)
         still = self.request.limits.still
         with (
             self.request.input() as descriptor,
             Child((self._tool.path, *arguments), subject=self.request.name, stdin=descriptor) as child,
         ):
             source: FrameSource[FrameHead] = FrameSource(child, NutFraming(), first=still, stall=still)
-            frame = self._frame(source)
+            frame = self._frame(source, pixels).astype(self._pixels.dtype, copy=False)
             if source.head() is not None or not child.wait(still).ok:
                 raise child.failure(CorruptMedia)
             if child.said():
                 self._damage(child.failure(CorruptMedia))
         return upright(self._pixels.view(frame), self._orientation), {"index": 0}
 
-    def _frame(self, source: FrameSource[FrameHead]) -> np.ndarray[Any, Any]:
+    def _frame(self, source: FrameSource[FrameHead], pixels: PixelFormat) -> np.ndarray[Any, Any]:
         try:
             head = source.head()
             if head is not None:
-                frame = self._pixels.empty(head.width, head.height)
+                frame = pixels.empty(head.width, head.height)
                 source.fill(head, memory_of(frame))
                 return frame
         except TruncatedMedia:
