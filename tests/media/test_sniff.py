@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bridge.errors import CorruptMedia
+from bridge.errors import CorruptMedia, UnsupportedPixels
 from bridge.media.sniff import _ATOMS, _BRANDS, _MAGIC, _RIFF, HEAD, PictureHead, picture_head, sniff
 from tests.strategies import Gif, GifFrame, gif_bytes, gifs, mutated
 
@@ -287,7 +287,7 @@ def test_the_real_gif(real: Media) -> None:
 def _corrupt_or_read(data: bytes, kind: str) -> PictureHead | None:
     try:
         return _head(data, kind)
-    except CorruptMedia:
+    except (CorruptMedia, UnsupportedPixels):
         return None
 
 
