@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from bridge.arrays.floats import float_formats
 from bridge.arrays.npy import NpyFormat, NpzFormat
+from bridge.arrays.targa import TargaFormat
 from bridge.arrays.tiff import TiffFormat
 from bridge.core.format import Format
 from bridge.core.manager import FormatManager
@@ -32,7 +34,14 @@ def _ordered() -> FormatManager:
     """Put the formats in order: in this process first, then ImageMagick, then ffmpeg."""
     manager = FormatManager(_plugins)
     ordered: list[Format] = [SeriesFormat(_read_one, _describe_one), NpyFormat(), NpzFormat(), TiffFormat()]
-    ordered += [*picture_formats(), *still_formats(), *animation_formats(), *film_formats()]
+    ordered += [
+        TargaFormat(),
+        *float_formats(),
+        *picture_formats(),
+        *still_formats(),
+        *animation_formats(),
+        *film_formats(),
+    ]
     for format in ordered:
         manager.add_format(format)
     return manager

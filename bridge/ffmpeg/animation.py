@@ -13,6 +13,8 @@ from bridge.ffmpeg.containers import ANIMATIONS, WEBP
 from bridge.ffmpeg.reader import FilmReader
 from bridge.ffmpeg.video import FilmFormat
 from bridge.ffmpeg.writer import FilmWriter
+from bridge.media.carry import HELD, carried
+from bridge.media.embed import Blocks, embed
 from bridge.media.palette import ColourCount
 from bridge.media.sniff import PictureHead, picture_head
 from bridge.media.times import Times
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["AnimationFormat", "AnimationReader", "AnimationWriter", "animation_formats", "pixels_of"]
 
 _PIXELS = {(1, 8): "gray", (2, 8): "ya8", (3, 8): "rgb24", (4, 8): "rgba",
-           (1, 16): "gray16le", (2, 16): "ya16le", (3, 16): "rgb48le", (4, 16): "rgba64le"}  # fmt: skip
+           (1, 16): "gray16le", (2, 16): "ya16le", (3, 16): "rgb48le", (4, 16): "rgba64le",
+           (1, 32): "grayf32le", (3, 32): "gbrpf32le", (4, 32): "gbrapf32le"}  # fmt: skip
 
 
 def pixels_of(head: PictureHead) -> str:
@@ -244,10 +247,18 @@ class WebpWriter(AnimationWriter):
         self._shown_at, self._times = self._times, None
         self._rate, self._fps = self._fps, 1 / _CLOCKS["webp"]  # what `timed` expects
 
+        self._held = HELD["webp"]
+        self._blocks = Blocks()
+
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
         if self._shown_at is not None:
             self._shown_at.tick(self._count)
         super()._append(image, meta)
+        if not self._count:  # the first image's metadata is the file's
+            channels = 1 if image.ndim == 2 else image.shape[2]
+            size = (image.shape[1], image.shape[0])
+            self._blocks, changes = carried(meta, "webp", channels=channels, size=size)
+            self.changes += changes
 
     def _ticks(self) -> list[int]:
         """Give the milliseconds that each frame is shown."""
@@ -267,6 +278,8 @@ class WebpWriter(AnimationWriter):
         del sink
         part = self.request.part()
         content = timed(part.read_bytes(), self._ticks())
+        if self._blocks:
+            content = embed("webp", content, self._blocks)
         with part.open("r+b") as file:
             file.write(content)
             file.truncate()
@@ -292,7 +305,7 @@ class WebpFormat(FilmFormat):
     modes = "I"
     depths = "8"
     alpha = True
-    metadata = False
+    metadata = True
     reader = None
     writer = WebpWriter
 

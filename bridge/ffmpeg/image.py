@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.ffmpeg import argv
 from bridge.ffmpeg.animation import pixels_of
+from bridge.ffmpeg.probe import own_pixels
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import embed
 from bridge.media.info import MediaInfo, still_info, still_meta
@@ -20,34 +23,47 @@ from bridge.media.pnm import PnmFraming
 from bridge.media.portion import WHOLE, portion_of
 from bridge.media.sniff import PictureHead, picture_head
 from bridge.media.srgb import Conversion, conversion, take_colorspace
+from bridge.media.whole import is_cut
 from bridge.process.child import Child
 from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from bridge.core.request import Request
     from bridge.media.framing import FrameHead
+    from bridge.media.pixels import PixelFormat
 
 __all__ = ["StillFormat", "StillReader", "StillWriter", "still_formats"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Still:
-    """One still format as ffmpeg serves it; `written` maps an array's pixel format to the encoder's."""
+    """One still format as ffmpeg serves it.
+
+    Attributes
+    ----------
+    demuxer, decoder, encoder : str
+        FFmpeg's names; no decoder is asked for where every build has it.
+    written : dict
+        An array's pixel format -> the encoder's; empty for what is only read.
+    options : dict
+        Of the encoder.
+    """
 
     name: str
     description: str
     extensions: tuple[str, ...]
     kind: str
     demuxer: str
-    encoder: str
-    written: dict[str, str]
+    encoder: str = ""
+    written: dict[str, str] = field(default_factory=dict)
+    decoder: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 _SAME = {name: name for name in ("gray", "ya8", "rgb24", "rgba")}
 _PNG = _SAME | {"gray16le": "gray16be", "ya16le": "ya16be", "rgb48le": "rgb48be", "rgba64le": "rgba64be"}
+_DEEP = {name: name for name in _PNG}
 
 STILLS: tuple[Still, ...] = (
     Still(
@@ -70,6 +86,36 @@ STILLS: tuple[Still, ...] = (
     Still(
         name="PNM-FFMPEG", description="portable anymap", extensions=(".ppm", ".pgm", ".pam"), kind="pnm",
         demuxer="pnm", encoder="pam", written=_PNG,
+    ),
+    Still(  # `bridge.arrays.floats` writes it
+        name="EXR-FFMPEG", description="OpenEXR", extensions=(".exr",), kind="exr", demuxer="exr_pipe",
+        decoder="exr",
+    ),
+    Still(
+        name="JXL-FFMPEG", description="JPEG XL", extensions=(".jxl",), kind="jxl", demuxer="jpegxl_pipe",
+        decoder="libjxl", encoder="libjxl", written=_DEEP, options={"distance": 0},
+    ),
+    Still(
+        name="JP2-FFMPEG", description="JPEG 2000", extensions=(".jp2",), kind="jp2", demuxer="j2k_pipe",
+        decoder="jpeg2000", encoder="libopenjpeg", written=_DEEP, options={"format:v": "jp2"},
+    ),
+    Still(
+        name="J2K-FFMPEG", description="JPEG 2000 codestream", extensions=(".j2k", ".jpc", ".j2c"), kind="j2k",
+        demuxer="j2k_pipe", decoder="jpeg2000", encoder="libopenjpeg", options={"format:v": "j2k"},
+        written={name: name for name in ("gray", "rgb24", "gray16le", "rgb48le")},
+    ),
+    Still(
+        name="QOI", description="Quite OK Image", extensions=(".qoi",), kind="qoi", demuxer="qoi_pipe",
+        decoder="qoi", encoder="qoi", written={"rgb24": "rgb24", "rgba": "rgba"},
+    ),
+    Still(
+        name="SGI", description="Silicon Graphics image", extensions=(".sgi", ".rgb", ".bw"), kind="sgi",
+        demuxer="sgi_pipe", decoder="sgi", encoder="sgi", options={"rle": 0},
+        written={name: coded for name, coded in _PNG.items() if not name.startswith("ya")},
+    ),
+    Still(
+        name="DDS", description="DirectDraw surface", extensions=(".dds",), kind="dds", demuxer="dds_pipe",
+        decoder="dds",
     ),
 )  # fmt: skip
 
@@ -115,6 +161,8 @@ class StillReader(Reader):
         self._take_on_damage(on_damage)
         self._orientation = 0  # as it is stored
         self._tool = toolbox().find("ffmpeg")
+        if decoder := self._format.still.decoder:
+            toolbox().abilities("ffmpeg").need("decoders", decoder, self._tool)
         head = picture_head(self.request.kind or "", self.request.read_at) or self._anymap()
         if head is None:
             message = f"{self.request.name} has no header that is known"
@@ -171,27 +219,33 @@ class StillReader(Reader):
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index:
             return None
+        if is_cut(self.request.kind or "", self.request.read_at, self.request.size):
+            raise TruncatedMedia(f"{self.request.name} ends before its last pixel", got=0)
         demuxer = _ANYMAPS.get(self.request.head[:2], self._format.still.demuxer)
         wish = argv.Wish(size=self._portion.size, crop=self._portion.box)
-        arguments = argv.decode(self._tool.release, demuxer, self._pixels, frames=1, wish=wish, still=True)
+        pixels = self._pixels
+        if self._head.depth == 32 and "f16" in own_pixels(self.request, demuxer):
+            # Newer ffmpeg keeps half floats, and would cut values at 1 where it makes floats of them.
+            pixels = replace(pixels, name=pixels.name.replace("f32", "f16"), dtype=np.dtype("<f2"))
+        arguments = argv.decode(self._tool.release, demuxer, pixels, frames=1, wish=wish, still=True)
         still = self.request.limits.still
         with (
             self.request.input() as descriptor,
             Child((self._tool.path, *arguments), subject=self.request.name, stdin=descriptor) as child,
         ):
             source: FrameSource[FrameHead] = FrameSource(child, NutFraming(), first=still, stall=still)
-            frame = self._frame(source)
+            frame = self._frame(source, pixels).astype(self._pixels.dtype, copy=False)
             if source.head() is not None or not child.wait(still).ok:
                 raise child.failure(CorruptMedia)
             if child.said():
                 self._damage(child.failure(CorruptMedia))
         return upright(self._pixels.view(frame), self._orientation), {"index": 0}
 
-    def _frame(self, source: FrameSource[FrameHead]) -> np.ndarray[Any, Any]:
+    def _frame(self, source: FrameSource[FrameHead], pixels: PixelFormat) -> np.ndarray[Any, Any]:
         try:
             head = source.head()
             if head is not None:
-                frame = self._pixels.empty(head.width, head.height)
+                frame = pixels.empty(head.width, head.height)
                 source.fill(head, memory_of(frame))
                 return frame
         except TruncatedMedia:
@@ -240,7 +294,7 @@ class StillWriter(Writer):
             able = ", ".join(row.name for row in STILLS if pixels.name in row.written) or "TIFF or NPY"
             message = f"{self.request.name}: {still.name} cannot hold {pixels.name}; formats that can: {able}"
             raise UnsupportedPixels(message)
-        options = {"pix_fmt": still.written[pixels.name], **self._quality_options()}
+        options = {"pix_fmt": still.written[pixels.name], **still.options, **self._own_options(image)}
         encoder = self._encoder(pixels.name)
         arguments = argv.encode_still(pixels, (image.shape[1], image.shape[0]), encoder, options)
         with self.request.output() as part:
@@ -264,10 +318,14 @@ class StillWriter(Writer):
             )
         return encoder
 
-    def _quality_options(self) -> dict[str, Any]:
-        if self._format.still.encoder == "mjpeg":
+    def _own_options(self, image: np.ndarray[Any, Any]) -> dict[str, Any]:
+        """Give what depends on the user's wish or on the picture's size."""
+        encoder = self._format.still.encoder
+        if encoder == "mjpeg":
             return {"q:v": round(31 - 29 * min(max(self._quality, 1), 100) / 100)}
-        return {"quality": self._quality} if self._format.still.encoder == "libwebp" else {}
+        if encoder == "libopenjpeg":  # each resolution halves the last
+            return {"numresolution": min(6, min(image.shape[:2]).bit_length())}
+        return {"quality": self._quality} if encoder == "libwebp" else {}
 
     def _finish(self) -> None:
         if not self._child.wait(self.request.limits.still).ok or not self.request.part().stat().st_size:
@@ -288,16 +346,17 @@ class StillFormat(Format):
     program = "ffmpeg"
     single = True
     reader = StillReader
-    writer = StillWriter
 
     def __init__(self, still: Still) -> None:
         self.still = still
         self.name = still.name
-        self.depths = "8, 16" if "rgb48le" in still.written else "8"
-        self.alpha = "rgba" in still.written
+        self.depths = "8, 16" if "rgb48le" in still.written else "float" if still.kind == "exr" else "8"
+        self.alpha = "rgba" in still.written or not still.written
         self.metadata = bool(still.demuxer)
         self.description = still.description
         self.extensions = still.extensions
+        if still.written:
+            self.writer = StillWriter
 
     def can_read(self, request: Request) -> bool:
         """Take content of our kind."""
@@ -307,8 +366,9 @@ class StillFormat(Format):
         """Tell what this machine lacks for it; empty if it works here."""
         if toolbox().get("ffmpeg") is None:
             return f"ffmpeg is not installed: {install_hint('ffmpeg')}"
-        if writing and self.still.encoder not in toolbox().abilities("ffmpeg").encoders:
-            return f"this ffmpeg has no encoder {self.still.encoder}"
+        kind, name = ("encoder", self.still.encoder) if writing else ("decoder", self.still.decoder)
+        if name and name not in getattr(toolbox().abilities("ffmpeg"), f"{kind}s"):
+            return f"this ffmpeg has no {kind} {name}"
         return ""
 
 

@@ -18,7 +18,7 @@ from bridge.process.tools import Tool, toolbox
 if TYPE_CHECKING:
     from bridge.core.request import Request
 
-__all__ = ["count_listed", "from_json", "listed", "media_info"]
+__all__ = ["count_listed", "from_json", "listed", "media_info", "own_pixels"]
 
 
 def media_info(request: Request, demuxer: str | None) -> MediaInfo:
@@ -61,6 +61,14 @@ def _with_light(info: MediaInfo, request: Request, demuxer: str | None, tool: To
                 said = next(filter(None, map(_light, frames.get("frames", ()))), said)
             streams[at] = replace(stream, hdr=said)
     return replace(info, streams=tuple(streams))
+
+
+def own_pixels(request: Request, demuxer: str | None) -> str:
+    """Tell the pixel format in which ffmpeg itself decodes the first film or picture; empty if it does not say."""
+    tool = toolbox().find("ffmpeg")
+    said = _ask(tool, argv.describe(demuxer), request)
+    video = from_banner("", said.exit.stderr, request.name, str(tool)).video
+    return (video and video.pixel_format) or ""
 
 
 def count_listed(request: Request, tool: Tool, arguments: tuple[str, ...]) -> int:

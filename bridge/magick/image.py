@@ -24,6 +24,7 @@ from bridge.magick.identify import identify
 from bridge.magick.pictures import PICTURES, Picture
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import embed
+from bridge.media.heif import Heif, heif
 from bridge.media.icc import lab_to_srgb, srgb_profile
 from bridge.media.index import FrameIndex, Packet
 from bridge.media.info import MediaInfo, still_info, still_meta
@@ -50,6 +51,8 @@ __all__ = ["PictureFormat", "PictureReader", "PictureWriter", "picture_formats"]
 _PIECE = 1 << 20
 _BY_PROFILE = frozenset({"profile", "own"})
 
+_HEIF = ("avif", "heic")
+_AS_STORED = ("-set", "colorspace", "sRGB", "-channel", "R", "-separate", "+channel")  # the luma, not turned into gray
 _CLOCKS = {"gif": Fraction(1, 100)}  # seconds per tick; of others milliseconds
 
 # What libjpeg says of data that it cannot decode, while the program ends with success; bytes too many are harmless.
@@ -102,10 +105,14 @@ class PictureReader(Reader):
         self._orientation = 0  # as it is stored
         self._tool = toolbox().find("magick")
         self._picture = self._format.picture
+        if missing := self._format.missing():
+            raise MissingCodec(f"{self.request.name}: {missing}")
         self._source: FrameSource[FrameHead] | None = None
         self._position = 0
         self._shown: FrameIndex | None = None
         self._portion = WHOLE
+        self._heif = Heif()
+        self._changes: list[str] = []
         self._head = self._describe()
         self._layers: list[Layer] = []
         self._canvas = Canvas(0, 0)
@@ -140,7 +147,8 @@ class PictureReader(Reader):
 
     def _describe(self) -> PictureHead:
         head = picture_head(self.request.kind or "", self.request.read_at)
-        head = head or identify(self.request, self._tool, self._picture.coder)
+        if head is None:
+            head = self._with_alpha(identify(self.request, self._tool, self._picture.coder))
         if self.request.kind != "tiff":
             return head
         self._samples = next((value for value, _ in photometrics(self.request.read_at)), 0)
@@ -156,6 +164,45 @@ class PictureReader(Reader):
                 f"pixels={most} allows; raise it with limits=bridge.Limits(pixels=...)"
             )
             raise LimitExceeded(message)
+
+    def _with_alpha(self, head: PictureHead) -> PictureHead:
+        """Add the transparency of a HEIC or AVIF that ImageMagick 6 does not see; tell of depth that it leaves out."""
+        self._heif = heif(self.request.read_at) if self.request.kind in _HEIF else Heif()
+        if self._heif.depth > head.depth:
+            self._changes.append(
+                f"{self._heif.depth} bits a sample are read as {head.depth}, as {self._tool} gives them"
+            )
+        if head.channels in (2, 4) or head.frames > 1 or not self._heif.alpha:
+            self._heif = Heif()
+            return head
+        return replace(head, channels=head.channels + 1)
+
+    def _opacity(self) -> np.ndarray[Any, Any]:
+        """Read the transparency as a picture of its own: it is made the first of a copy of the file."""
+        place, alpha, size = self._heif.place, self._heif.alpha, self.request.size
+        head = self._head
+        arguments = argv.read(
+            self._tool.path,
+            self._tool.release,
+            self._picture.coder,
+            channels=1,
+            depth=head.depth,
+            frames="[0]",
+            fixes=_AS_STORED,
+            portion=self._portion,
+        )
+        still = self.request.limits.still
+        with Child(arguments, subject=self.request.name, feed=True, scratch=True) as child:
+            behind = place + len(alpha)
+            for piece in (self.request.read_at(0, place), alpha, self.request.read_at(behind, size - behind)):
+                child.write(memoryview(piece), still)
+            child.end_input()
+            source: FrameSource[FrameHead] = FrameSource(child, PnmFraming(), first=still, stall=still)
+            frame = self._receive(source, 1)
+        if frame.shape[::-1] != self._portion.shape(head.width, head.height):
+            message = f"{self.request.name} has a transparency of another size than its picture"
+            raise UnsupportedPixels(message)
+        return frame
 
     def _length(self) -> float:
         return 1 if self.request.mode in "vV" else self._head.frames
@@ -179,16 +226,23 @@ class PictureReader(Reader):
             source = self._start(index)
         try:
             for _ in range(index - self._position + 1):
-                frame = self._receive(source)
+                frame = self._receive(source, self._seen)
                 self._position += 1
         except BaseException:
             self._stop()
             raise
         if self._position == self._head.frames:
             self._end(source)
+        if self._heif.alpha:
+            frame = np.dstack([frame, self._opacity()])
         if self._conversion and self._conversion.way == "lab":
             frame = lab_to_srgb(frame, offset=self._samples == ICCLAB)
         return upright(frame, self._orientation), self._meta(index)
+
+    @property
+    def _seen(self) -> int:
+        """How many channels ImageMagick itself sees."""
+        return self._head.channels - bool(self._heif.alpha)
 
     def _start(self, index: int) -> FrameSource[FrameHead]:
         """Start a child that sends the pictures from the first on: up to `index`, or all when iterating."""
@@ -199,7 +253,7 @@ class PictureReader(Reader):
             self._tool.path,
             self._tool.release,
             self._picture.coder,
-            channels=4 if self._layers else _SENT[min(self._head.channels, 4)],
+            channels=4 if self._layers else _SENT[min(self._seen, 4)],
             depth=self._head.depth,
             frames=f"[0-{index}]" if only and index else "[0]" if only or self._head.frames == 1 else "",
             compose=self._picture.animated and not self._layers,
@@ -239,7 +293,7 @@ class PictureReader(Reader):
             raise
         return child
 
-    def _receive(self, source: FrameSource[FrameHead]) -> np.ndarray[Any, Any]:
+    def _receive(self, source: FrameSource[FrameHead], wanted: int) -> np.ndarray[Any, Any]:
         try:
             head = source.head()
             if head is None:
@@ -253,7 +307,7 @@ class PictureReader(Reader):
         if self._layers:
             layer = self._layers[self._position]
             frame = self._portion.of(self._canvas.lay(_cut(_rgba(frame), layer), layer))
-        frame = _fit(frame, self._head.channels)
+        frame = _fit(frame, wanted)
         return frame if frame.dtype == np.uint8 else frame.astype(np.uint16)
 
     def _failure(self, source: FrameSource[FrameHead]) -> Exception:
@@ -317,6 +371,8 @@ class PictureReader(Reader):
         self._portion.tell(groups["FILE"])
         if self._conversion is not None:
             self._conversion.tell(groups)
+        if self._changes:
+            groups["FILE"]["changes"] = list(self._changes)
         return told_upright(groups, self._orientation) if self._orientation else groups
 
 

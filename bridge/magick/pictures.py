@@ -101,8 +101,13 @@ PICTURES: tuple[Picture, ...] = (
     Picture(name="ICO", coder="ico", description="Windows icon", extensions=(".ico",), kinds=("ico",)),
     Picture(name="PSD", coder="psd", description="Photoshop document", extensions=(".psd",), kinds=("psd",)),
     Picture(
-        name="JP2", coder="jp2", description="JPEG 2000", extensions=(".jp2",), kinds=("jp2",),
+        name="JP2", coder="jp2", description="JPEG 2000", extensions=(".jp2",), kinds=("jp2",), depths="8, 16",
     ),
+    Picture(
+        name="J2K", coder="j2k", description="JPEG 2000 codestream", extensions=(".j2k", ".jpc", ".j2c"),
+        kinds=("j2k",), depths="8, 16",
+    ),
+    Picture(name="JXL", coder="jxl", description="JPEG XL", extensions=(".jxl",), kinds=("jxl",), depths="8, 16"),
     Picture(
         name="HEIC", coder="heic", description="High Efficiency Image", extensions=(".heic", ".heif"), kinds=("heic",),
     ),

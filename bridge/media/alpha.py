@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bridge.media.mp4 import boxes, find_box
 
 if TYPE_CHECKING:
-    from bridge.media.sniff import ReadAt
+    from bridge.media.head import ReadAt
 
 __all__ = ["MAYBE", "has_alpha", "transparency"]
 

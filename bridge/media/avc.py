@@ -17,8 +17,8 @@ from bridge.media.nut import NutStream
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from bridge.media.head import ReadAt
     from bridge.media.index import FrameIndex
-    from bridge.media.sniff import ReadAt
 
 __all__ = ["AvcTrack", "avc_track"]
 

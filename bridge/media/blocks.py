@@ -15,12 +15,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from bridge.media.exif import ICC, IPTC, MOST_TAGS, RESOURCES, XMP, Exif
-from bridge.media.sniff import _colour_table, _Window
+from bridge.media.head import Window
+from bridge.media.sniff import _colour_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bridge.media.sniff import ReadAt
+    from bridge.media.head import ReadAt
 
 __all__ = ["DAMAGE", "MOST_PROFILE", "MOST_TEXT", "Found", "find"]
 
@@ -97,7 +98,7 @@ class Found:
         if self._steps < 0:
             raise ValueError("the file has too many blocks")
 
-    def take(self, data: _Window, at: int, size: int) -> bytes:
+    def take(self, data: Window, at: int, size: int) -> bytes:
         """Read a block whole; none if it is too large or cut off."""
         if size > min(MOST_PROFILE + 1024, self._read):
             return b""
@@ -123,7 +124,7 @@ def find(kind: str, read_at: ReadAt) -> Found:
         if kind == "tiff":
             _tiff(data, found)
         elif kind in _WALKERS:
-            _WALKERS[kind](_Window(data), found)
+            _WALKERS[kind](Window(data), found)
     return found
 
 
@@ -135,7 +136,7 @@ def _within(read_at: ReadAt) -> ReadAt:
 # JPEG
 
 
-def _jpeg(data: _Window, found: Found) -> None:
+def _jpeg(data: Window, found: Found) -> None:
     at = 2
     with contextlib.suppress(struct.error, IndexError):
         while data.byte(at) == 0xFF and (marker := data.byte(at + 1)) not in (0xDA, 0xD9):
@@ -214,7 +215,7 @@ _JPEG_SEGMENTS: tuple[tuple[int, bytes, Callable[[bytes, Found], None]], ...] = 
 # PNG
 
 
-def _png(data: _Window, found: Found) -> None:
+def _png(data: Window, found: Found) -> None:
     at, durations = 8, list[float]()
     with contextlib.suppress(struct.error):
         while (name := data(at + 4, 4)) != b"IEND":
@@ -315,7 +316,7 @@ _PNG_CHUNKS: dict[bytes, Callable[[bytes, Found], None]] = {
 # WebP
 
 
-def _webp(data: _Window, found: Found) -> None:
+def _webp(data: Window, found: Found) -> None:
     at, durations = 12, list[float]()
     with contextlib.suppress(struct.error):
         while name := data(at, 4):
@@ -338,7 +339,7 @@ def _webp(data: _Window, found: Found) -> None:
 # GIF
 
 
-def _gif(data: _Window, found: Found) -> None:
+def _gif(data: Window, found: Found) -> None:
     durations: list[float] = []
     with contextlib.suppress(struct.error, IndexError):
         if (version := data(3, 3)) in (b"87a", b"89a"):
@@ -347,7 +348,7 @@ def _gif(data: _Window, found: Found) -> None:
     found.put_durations("GIF", durations)
 
 
-def _gif_blocks(data: _Window, found: Found, durations: list[float]) -> None:
+def _gif_blocks(data: Window, found: Found, durations: list[float]) -> None:
     at, delay = 13 + _colour_table(data.byte(10)), 0
     while (mark := data(at, 1)) in (b"!", b","):
         found.step()
@@ -368,7 +369,7 @@ def _gif_blocks(data: _Window, found: Found, durations: list[float]) -> None:
         at += 1
 
 
-def _sub_blocks(data: _Window, at: int, found: Found) -> Iterator[tuple[int, int]]:
+def _sub_blocks(data: Window, at: int, found: Found) -> Iterator[tuple[int, int]]:
     """Give where each sub-block is and its size; the one without ends them."""
     while size := data.byte(at):
         found.step(1)
@@ -376,7 +377,7 @@ def _sub_blocks(data: _Window, at: int, found: Found) -> Iterator[tuple[int, int
         at += 1 + size
 
 
-def _gif_extension(label: int, data: _Window, pieces: list[tuple[int, int]], found: Found) -> None:
+def _gif_extension(label: int, data: Window, pieces: list[tuple[int, int]], found: Found) -> None:
     if label == 0xFE:
         text = b"".join(found.take(data, *piece) for piece in pieces)
         found.put("COMMENT", "Comment", text.decode("utf-8", "replace").rstrip("\0"), several=True)
@@ -399,7 +400,7 @@ def _tiff(read_at: ReadAt, found: Found) -> None:
     found.xmp, found.iptc, found.icc, found.resources = (exif.blob(tag) for tag in (XMP, IPTC, ICC, RESOURCES))
 
 
-_WALKERS: dict[str, Callable[[_Window, Found], None]] = {
+_WALKERS: dict[str, Callable[[Window, Found], None]] = {
     "jpeg": _jpeg,
     "png": _png,
     "apng": _png,

@@ -16,7 +16,7 @@ from bridge.media.checksum import crc32_msb_first
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.media.sniff import ReadAt
+    from bridge.media.head import ReadAt
 
 __all__ = ["TS_HEAD", "ends_early", "first_fault", "overwritten", "ts_layout"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bridge.media.exif import Exif
-    from bridge.media.sniff import ReadAt
+    from bridge.media.head import ReadAt
 
 __all__ = ["MOST_SEGMENT", "Blocks", "amend_tiff", "embed"]
 

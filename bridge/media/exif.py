@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.media.sniff import ReadAt
+    from bridge.media.head import ReadAt
 
 __all__ = [
     "ICC",

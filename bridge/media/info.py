@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bridge.media.hdr import HighDynamicRange
-    from bridge.media.sniff import PictureHead, ReadAt
+    from bridge.media.head import PictureHead, ReadAt
 
 __all__ = [
     "AudioStream",
@@ -204,10 +204,13 @@ class MediaInfo:
         return plain
 
 
+_DTYPES = {8: "uint8", 16: "uint16", 32: "float32"}
+
+
 def still_info(uri: str, format: str, size: int, head: PictureHead) -> MediaInfo:
     """Describe a picture by its header."""
     shape = (head.height, head.width) + ((head.channels,) if head.channels > 1 else ())
-    page = ImagePage(shape=shape, dtype="uint8" if head.depth == 8 else "uint16")
+    page = ImagePage(shape=shape, dtype=_DTYPES[head.depth])
     return MediaInfo(uri=uri, format=format, size=size, pages=(page,) * head.frames, source="header")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.media.sniff import ReadAt
+    from bridge.media.head import ReadAt
 
 __all__ = ["ICCLAB", "LAB", "as_rgb", "photometrics"]
 

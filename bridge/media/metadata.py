@@ -14,7 +14,7 @@ from bridge.media.exif import Exif
 from bridge.media.profiles import read_icc, read_iptc, read_resources
 
 if TYPE_CHECKING:
-    from bridge.media.sniff import ReadAt
+    from bridge.media.head import ReadAt
 
 __all__ = ["exif_block", "orientation", "read_groups"]
 

@@ -7,17 +7,18 @@ a file costs no more than itself.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.errors import CorruptMedia
 from bridge.media.complete import ts_layout
+from bridge.media.head import PictureHead, Window
+from bridge.media.heads import HEADS
 from bridge.media.layers import BACKGROUND, KEEP, Layer, transparent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    ReadAt = Callable[[int, int], bytes]
+    from bridge.media.head import ReadAt
 
 __all__ = ["HEAD", "PictureHead", "layers_of", "picture_head", "sniff"]
 
@@ -61,6 +62,8 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xffO\xffQ", "j2k"),
     (0, b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
     (0, b"\xff\x0a", "jxl"),
+    (0, b"qoif", "qoi"),
+    (0, b"DDS |\0\0\0", "dds"),
     (0, b"SDPX", "dpx"),
     (0, b"XPDS", "dpx"),
     (0, b"SIMPLE  =", "fits"),
@@ -116,7 +119,9 @@ def _is_apng(head: bytes) -> bool:
 def _less_certain(head: bytes) -> str | None:
     """Recognise what has a weak signature or none at a fixed place."""
     if head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3] in (b" ", b"\n", b"\r", b"\t"):
-        return "pnm"
+        return "pfm" if head[1:2] in b"Ff" else "pnm"
+    if head[:2] == b"\x01\xda" and head[2:3] in b"\0\x01" and head[3:4] in b"\x01\x02":
+        return "sgi"
     layout = ts_layout(head)
     if layout and len(head) > 2 * layout.length:
         return "mpegts"
@@ -138,37 +143,8 @@ def _elementary(head: bytes) -> str | None:
     return "hevc" if unit >> 1 & 0x3F in (32, 33, 35) else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureHead:
-    """What the header of a picture says.
-
-    Attributes
-    ----------
-    width, height : int
-        Pixels, before any orientation is applied.
-    channels : int
-        Of the array that a reader should give: 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA.
-    depth : int
-        Bits of a sample: 8 (also for fewer) or 16.
-    frames : int
-        How many pictures follow each other in the file.
-    cmyk : bool
-        The four channels are inks, not RGBA.
-    lab : bool
-        The first three channels are CIE Lab.
-    """
-
-    width: int
-    height: int
-    channels: int
-    depth: int = 8
-    frames: int = 1
-    cmyk: bool = False
-    lab: bool = False
-
-
 def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
-    """Read the header of a PNG, JPEG, GIF, BMP or WebP.
+    """Read the header of a picture: a PNG, JPEG, GIF, BMP, WebP, or one of `bridge.media.heads`.
 
     Parameters
     ----------
@@ -186,12 +162,14 @@ def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
     ------
     CorruptMedia
         If the header ends early or contradicts itself.
+    UnsupportedPixels
+        If it promises samples that no array of ours holds.
     """
     reader = _READERS.get(kind)
     if reader is None:
         return None
     try:
-        head = reader(_Window(read_at))
+        head = reader(Window(read_at))
     except (struct.error, IndexError) as error:
         raise CorruptMedia(f"the {kind.upper()} header is damaged or ends early") from error
     if min(head.width, head.height, head.frames) < 1:
@@ -199,40 +177,10 @@ def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
     return head
 
 
-class _Window:
-    """Small reads at rising offsets, served from pieces of 64 KiB."""
-
-    PIECE = 1 << 16
-
-    def __init__(self, read_at: ReadAt) -> None:
-        self._read_at = read_at
-        self._at = 0
-        self._piece = b""
-
-    def __call__(self, at: int, count: int) -> bytes:
-        """Give up to `count` bytes at `at`."""
-        if not self._at <= at <= at + count <= self._at + len(self._piece):
-            self._at, self._piece = at, self._read_at(at, max(count, self.PIECE))
-        return self._piece[at - self._at : at - self._at + count]
-
-    def number(self, form: str, at: int) -> int:
-        value: int = struct.unpack(form, self(at, struct.calcsize(form)))[0]
-        return value
-
-    def byte(self, at: int) -> int:
-        return self(at, 1)[0]
-
-    def little(self, at: int, count: int) -> int:
-        raw = self(at, count)
-        if len(raw) < count:
-            raise IndexError(at)
-        return int.from_bytes(raw, "little")
-
-
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 
 
-def _png(data: _Window) -> PictureHead:
+def _png(data: Window) -> PictureHead:
     width, height, depth, colour = struct.unpack(">IIBB", data(16, 10))
     channels, frames, at = _PNG_CHANNELS.get(colour, 0), 1, 8
     if not channels or not width or not height:
@@ -253,7 +201,7 @@ def _png(data: _Window) -> PictureHead:
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
-def _jpeg(data: _Window) -> PictureHead:
+def _jpeg(data: Window) -> PictureHead:
     at = 2
     while True:
         marker = data.byte(at + 1)
@@ -267,7 +215,7 @@ def _jpeg(data: _Window) -> PictureHead:
     return PictureHead(width=width, height=height, channels=channels, depth=8 if depth == 8 else 16, cmyk=channels == 4)
 
 
-def _gif(data: _Window) -> PictureHead:
+def _gif(data: Window) -> PictureHead:
     width, height = struct.unpack("<HH", data(6, 4))
     layers = [*_gif_layers(data)]
     channels = 4 if transparent(layers, width, height) else 3
@@ -279,7 +227,7 @@ def _colour_table(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _gif_layers(data: _Window) -> Iterator[Layer]:
+def _gif_layers(data: Window) -> Iterator[Layer]:
     """Walk over the blocks of a GIF; a file that is cut ends the walk."""
     at, control = 13 + _colour_table(data.byte(10)), 0
     while (mark := data(at, 1)) in (b"!", b","):
@@ -298,7 +246,7 @@ def _gif_layers(data: _Window) -> Iterator[Layer]:
                 break
 
 
-def _bmp(data: _Window) -> PictureHead:
+def _bmp(data: Window) -> PictureHead:
     size = data.number("<I", 14)
     if size == 12:
         width, height, bits = data.number("<H", 18), data.number("<H", 20), data.number("<H", 24)
@@ -314,7 +262,7 @@ def _bmp(data: _Window) -> PictureHead:
     return PictureHead(width=width, height=height, channels=4 if alpha else 3)
 
 
-def _webp(data: _Window) -> PictureHead:
+def _webp(data: Window) -> PictureHead:
     form = data(12, 4)
     if form == b"VP8 ":
         width, height = data.number("<H", 26) & 0x3FFF, data.number("<H", 28) & 0x3FFF
@@ -335,7 +283,7 @@ def _webp(data: _Window) -> PictureHead:
 _ANIMATED, _ALPHA = 2, 16
 
 
-def _webp_layers(data: _Window) -> Iterator[Layer]:
+def _webp_layers(data: Window) -> Iterator[Layer]:
     """Walk over the chunks of an animated WebP; a still one has none of these."""
     at = 12
     while len(name := data(at, 4)) == 4:
@@ -355,16 +303,17 @@ def _webp_layers(data: _Window) -> Iterator[Layer]:
 def layers_of(kind: str, read_at: ReadAt) -> list[Layer]:
     """Give the layers of an animated GIF or WebP; none for other files."""
     walk = _LAYERS.get(kind)
-    return [*walk(_Window(read_at))] if walk else []
+    return [*walk(Window(read_at))] if walk else []
 
 
-_LAYERS: dict[str, Callable[[_Window], Iterator[Layer]]] = {"gif": _gif_layers, "webp": _webp_layers}
+_LAYERS: dict[str, Callable[[Window], Iterator[Layer]]] = {"gif": _gif_layers, "webp": _webp_layers}
 
-_READERS: dict[str, Callable[[_Window], PictureHead]] = {
+_READERS: dict[str, Callable[[Window], PictureHead]] = {
     "png": _png,
     "apng": _png,
     "jpeg": _jpeg,
     "gif": _gif,
     "bmp": _bmp,
     "webp": _webp,
+    **HEADS,
 }

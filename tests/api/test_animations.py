@@ -440,3 +440,15 @@ def test_subrectangles_are_smaller(tmp_path: Path) -> None:
 def test_gif_refuses_what_it_does_not_know(keywords: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=words):
         bridge.mimwrite(tmp_path / "film.gif", coloured(4), **keywords)
+
+
+def test_animated_webp_carries_the_metadata_of_its_first_picture(tmp_path: Path) -> None:
+    frames = [bridge.Array(noise(16, 12, (255,), seed)[..., :3], {"EXIF": {"Make": "Ours"}}) for seed in range(3)]
+    with bridge.get_writer(tmp_path / "a.webp", mode="I", fps=10, lossless=True) as writer:
+        for frame in frames:
+            writer.append_data(frame)
+    assert writer.changes == []
+    with Pillow.open(tmp_path / "a.webp") as image:
+        assert getattr(image, "n_frames", 1) == 3
+        assert image.getexif()[0x10F] == "Ours"
+        assert np.array_equal(np.asarray(image.convert("RGB")), frames[0])

@@ -31,6 +31,7 @@ __all__ = [
     "frame",
     "gif",
     "make_film",
+    "open_exr",
     "params",
     "picture",
     "sample_of",
@@ -199,6 +200,59 @@ def _anymap(path: Path) -> None:
     path.write_bytes(b"P6 48 32 255\n" + picture().tobytes())
 
 
+def _codestream(path: Path) -> None:
+    Image.fromarray(picture()).save(path, "JPEG2000", no_jp2=True, irreversible=False)
+
+
+def _floats(index: int) -> Pixels:
+    """Values that Radiance holds: small whole numbers."""
+    return (picture(shift=index) // 2).astype(np.float32)
+
+
+def _radiance(path: Path) -> None:
+    exponents = np.full((32, 48, 1), 136, np.uint8)
+    pixels = np.concatenate([_floats(0).astype(np.uint8), exponents], axis=2)
+    path.write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 32 +X 48\n" + pixels.tobytes())
+
+
+def _float_map(path: Path) -> None:
+    path.write_bytes(b"PF\n48 32\n1.0\n" + _floats(0)[::-1].astype(">f4").tobytes())
+
+
+def open_exr(planes: dict[str, Pixels]) -> bytes:
+    """An EXR of one block a line, not compressed; each plane with the name of its channel, half floats or floats."""
+    height, width = next(iter(planes.values())).shape
+    kinds = {"float16": 1, "float32": 2, "uint32": 0}
+    listed = b"".join(
+        name.encode() + b"\0" + struct.pack("<iB3xii", kinds[planes[name].dtype.name], 0, 1, 1)
+        for name in sorted(planes)
+    )
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    facts = [
+        ("channels", "chlist", listed + b"\0"), ("compression", "compression", b"\0"), ("dataWindow", "box2i", window),
+        ("displayWindow", "box2i", window), ("lineOrder", "lineOrder", b"\0"),
+        ("pixelAspectRatio", "float", struct.pack("<f", 1)), ("screenWindowCenter", "v2f", bytes(8)),
+        ("screenWindowWidth", "float", struct.pack("<f", 1)),
+    ]  # fmt: skip
+    head = b"v/1\x01\x02\0\0\0" + b"".join(
+        f"{name}\0{kind}\0".encode() + struct.pack("<i", len(value)) + value for name, kind, value in facts
+    )
+    lines = [b"".join(planes[name][row].tobytes() for name in sorted(planes)) for row in range(height)]
+    blocks = [struct.pack("<ii", row, len(line)) + line for row, line in enumerate(lines)]
+    first = len(head) + 1 + 8 * height
+    places = [first + row * len(blocks[0]) for row in range(height)]
+    return head + b"\0" + struct.pack(f"<{height}Q", *places) + b"".join(blocks)
+
+
+def _open_exr(path: Path) -> None:
+    path.write_bytes(open_exr({name: _floats(0)[..., at] for at, name in enumerate("RGB")}))
+
+
+def _qoi(path: Path) -> None:
+    pixels = b"".join(b"\xfe" + bytes(pixel) for pixel in picture().reshape(-1, 3).tolist())
+    path.write_bytes(b"qoif" + struct.pack(">IIBB", 48, 32, 3, 0) + pixels + bytes(7) + b"\x01")
+
+
 # The table
 
 
@@ -238,6 +292,15 @@ SAMPLES: tuple[Sample, ...] = (
     _still("JP2", "picture.jp2", _pillow(), off=2),
     _still("HEIC", "picture.heic", _heic, off=24),
     _still("AVIF", "picture.avif", _pillow(quality=95), off=12),
+    _still("J2K", "picture.j2k", _codestream),
+    _still("HDR", "picture.hdr", _radiance, needs=(), wanted=_floats),
+    _still("PFM", "picture.pfm", _float_map, needs=(), wanted=_floats),
+    _other("EXR-FFMPEG", "picture.exr", _open_exr, wanted=_floats, named=False),
+    _other("JP2-FFMPEG", "picture.jp2", _pillow(irreversible=False)),
+    _other("J2K-FFMPEG", "picture.j2k", _codestream),
+    _other("QOI", "picture.qoi", _qoi, named=False),
+    _other("SGI", "picture.sgi", _pillow(), named=False),
+    _other("DDS", "picture.dds", _pillow(), named=False),
     _still("DPX", "picture.dpx", _dpx, needs=("magick", "ffmpeg"), off=1),
     _other("PNG-FFMPEG", "picture.png", _pillow()),
     _other("JPEG-FFMPEG", "picture.jpg", _pillow(quality=95), off=12),
@@ -269,6 +332,10 @@ UNSAMPLED = {
     "FITS": "test_volumes.py",
     "DICOM": "test_volumes.py",
     "DCM": "test_volumes.py",
+    "TGA-GRAY": "test_transparent_stills.py",
+    "EXR": "it is only written; EXR-FFMPEG reads it",
+    "JXL": "nothing here but ffmpeg makes it",
+    "JXL-FFMPEG": "nothing here but ffmpeg makes it: test_still_formats.py",
     "SEQUENCE": "test_sequences.py: it has no content of its own",
 }
 

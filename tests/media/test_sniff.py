@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bridge.errors import CorruptMedia
+from bridge.errors import CorruptMedia, UnsupportedPixels
 from bridge.media.sniff import _ATOMS, _BRANDS, _MAGIC, _RIFF, HEAD, PictureHead, picture_head, sniff
 from tests.strategies import Gif, GifFrame, gif_bytes, gifs, mutated
 
@@ -57,7 +57,10 @@ def test_riff_is_told_by_its_form(form: bytes, kind: str) -> None:
     [
         (b"P6\n1 1\n255\n", "pnm"),
         (b"P7\nWIDTH 1\n", "pnm"),
-        (b"PF\n1 1\n-1\n", "pnm"),
+        (b"PF\n1 1\n-1\n", "pfm"),
+        (b"\x01\xda\x01\x01\0\x03", "sgi"),
+        (b"qoif\0\0\0\x01", "qoi"),
+        (b"DDS |\0\0\0", "dds"),
         ((b"G" + bytes(187)) * 4, "mpegts"),
         ((bytes(4) + b"G" + bytes(187)) * 4, "mpegts"),
         (b"\0\0\0\x01\x67\x42\0\x1e", "h264"),
@@ -284,7 +287,7 @@ def test_the_real_gif(real: Media) -> None:
 def _corrupt_or_read(data: bytes, kind: str) -> PictureHead | None:
     try:
         return _head(data, kind)
-    except CorruptMedia:
+    except (CorruptMedia, UnsupportedPixels):
         return None
 
 

@@ -1,0 +1,76 @@
+"""PictureHead: what the header of a picture says; Window: small reads from it. Pure."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    ReadAt = Callable[[int, int], bytes]
+
+__all__ = ["PictureHead", "Window"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureHead:
+    """What the header of a picture says.
+
+    Attributes
+    ----------
+    width, height : int
+        Pixels, before any orientation is applied.
+    channels : int
+        Of the array that a reader should give: 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA.
+    depth : int
+        Bits of a sample: 8 (also for fewer), 16, or 32 for floats.
+    frames : int
+        How many pictures follow each other in the file.
+    cmyk : bool
+        The four channels are inks, not RGBA.
+    lab : bool
+        The first three channels are CIE Lab.
+    """
+
+    width: int
+    height: int
+    channels: int
+    depth: int = 8
+    frames: int = 1
+    cmyk: bool = False
+    lab: bool = False
+
+
+class Window:
+    """Small reads at rising offsets, served from pieces of 64 KiB."""
+
+    PIECE = 1 << 16
+
+    def __init__(self, read_at: ReadAt) -> None:
+        self._read_at = read_at
+        self._at = 0
+        self._piece = b""
+
+    def __call__(self, at: int, count: int) -> bytes:
+        """Give up to `count` bytes at `at`."""
+        if not self._at <= at <= at + count <= self._at + len(self._piece):
+            self._at, self._piece = at, self._read_at(at, max(count, self.PIECE))
+        return self._piece[at - self._at : at - self._at + count]
+
+    def number(self, form: str, at: int) -> int:
+        """Give one number in the form that `struct` names."""
+        value: int = struct.unpack(form, self(at, struct.calcsize(form)))[0]
+        return value
+
+    def byte(self, at: int) -> int:
+        """Give one byte as a number."""
+        return self(at, 1)[0]
+
+    def little(self, at: int, count: int) -> int:
+        """Give a number of `count` bytes, the least significant first."""
+        raw = self(at, count)
+        if len(raw) < count:
+            raise IndexError(at)
+        return int.from_bytes(raw, "little")

@@ -1,0 +1,52 @@
+"""Whether an EXR or a QOI is all there, which their decoder does not mind. Pure."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from bridge.media.heads import exr_attributes
+
+if TYPE_CHECKING:
+    from bridge.media.head import ReadAt
+
+__all__ = ["is_cut"]
+
+_QOI_END = bytes(7) + b"\x01"
+_TILED = 0x200
+_EXR_LINES = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256)  # of a block, by the number of the compression
+
+
+def is_cut(kind: str, read_at: ReadAt, size: int) -> bool:
+    """Tell whether the end of a picture is missing; False for kinds that are not looked at here.
+
+    Examples
+    --------
+    >>> data = b"qoif" + bytes(30)
+    >>> is_cut("qoi", lambda at, count: data[at : at + count], len(data))
+    True
+    """
+    if kind == "qoi":
+        return size < 22 or read_at(size - 8, 8) != _QOI_END
+    return kind == "exr" and _exr_is_cut(read_at, size)
+
+
+def _exr_is_cut(read_at: ReadAt, size: int) -> bool:
+    """Look at the table of blocks, and at the one that lies last; tiles are not counted."""
+    head = read_at(0, 1 << 20)
+    if struct.unpack_from("<I", head, 4)[0] & _TILED:
+        return False
+    at, facts = exr_attributes(head)
+    _, top, _, bottom = struct.unpack("<4i", facts["dataWindow"])
+    method = facts["compression"][0]
+    lines = _EXR_LINES[method] if method < len(_EXR_LINES) else 1
+    blocks = -(-(bottom - top + 1) // lines)
+    table = read_at(at, 8 * blocks)
+    if blocks < 1 or len(table) < 8 * blocks:
+        return True
+    places = struct.unpack(f"<{blocks}Q", table)
+    last: int = max(places)
+    if min(places) < at or last + 8 > size:
+        return True
+    length: int = struct.unpack("<i", read_at(last + 4, 4))[0]
+    return last + 8 + length > size
