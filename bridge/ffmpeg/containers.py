@@ -59,8 +59,12 @@ class Codec:
         Whether it keeps transparency, and more than 8 bits, when no pixel format is asked for.
     layered : dict
         Options for arrays that have transparency, where none are needed for others.
+    deepened : dict
+        Options for arrays of 16 bits, of which they keep ten; for who has named the codec.
     tells : bool
         Whether it says by which matrix colours are coded.
+    matrix : str
+        The only one that FFmpeg lets it say; empty if it is free.
     options : dict
         Further options that go with it.
     """
@@ -69,7 +73,9 @@ class Codec:
     alpha: bool = False
     deep: bool = False
     layered: dict[str, Any] = field(default_factory=dict)
+    deepened: dict[str, Any] = field(default_factory=dict)
     tells: bool = False
+    matrix: str = ""
     pixels: str | None = "yuv420p"
     quality: str = ""
     best: float = 0
@@ -188,13 +194,17 @@ DEMUXERS = {kind: row.demuxer for row in (*CONTAINERS, *ANIMATIONS) for kind in 
 # The same of what may bring sound along.
 AUDIO_DEMUXERS = DEMUXERS | {"wav": "wav", "mp3": "mp3", "flac": "flac", "aac": "aac", "aiff": "aiff"}
 
+_TEN_BITS = {"pix_fmt": "yuv420p10le"}
+
 CODECS: dict[str, Codec] = {
-    "h264": Codec(encoders=("libx264", "h264_videotoolbox", "h264_nvenc", "h264_mf"), tells=True, quality="crf"),
+    "h264": Codec(encoders=("libx264", "h264_videotoolbox", "h264_nvenc", "h264_mf"), tells=True, quality="crf",
+                  deepened=_TEN_BITS),
     "openh264": Codec(encoders=("libopenh264",), tells=True),
-    "hevc": Codec(encoders=("libx265", "hevc_videotoolbox", "hevc_nvenc"), tells=True, quality="crf"),
-    "av1": Codec(encoders=("libsvtav1", "libaom-av1"), tells=True, quality="crf", worst=63),
+    "hevc": Codec(encoders=("libx265", "hevc_videotoolbox", "hevc_nvenc"), tells=True, quality="crf",
+                  deepened=_TEN_BITS),
+    "av1": Codec(encoders=("libsvtav1", "libaom-av1"), tells=True, quality="crf", worst=63, deepened=_TEN_BITS),
     "vp9": Codec(encoders=("libvpx-vp9",), tells=True, quality="crf", worst=63, options={"b:v": 0},
-                 layered={"pix_fmt": "yuva420p"}),
+                 layered={"pix_fmt": "yuva420p"}, deepened=_TEN_BITS),
     "vp8": Codec(encoders=("libvpx",), quality="crf", best=4, worst=63, options={"b:v": "2M"},
                  layered={"pix_fmt": "yuva420p", "auto-alt-ref": 0}),
     "mpeg4": Codec(encoders=("mpeg4",), quality="q:v", best=1, worst=31),
@@ -204,11 +214,17 @@ CODECS: dict[str, Codec] = {
     "mjpeg": Codec(encoders=("mjpeg",), pixels="yuvj420p", quality="q:v", best=1, worst=31),
     "ffv1": Codec(encoders=("ffv1",), pixels=None, alpha=True, deep=True),
     "prores": Codec(encoders=("prores_ks", "prores"), tells=True, pixels="yuv422p10le",
-                    layered={"c:v": "prores_ks", "pix_fmt": "yuva444p10le"}),
+                    layered={"c:v": "prores_ks", "pix_fmt": "yuva444p10le"}, deepened={"pix_fmt": "yuv422p10le"}),
+    "dnxhd": Codec(encoders=("dnxhd",), tells=True, matrix="bt709", pixels="yuv422p", options={"profile:v": "dnxhr_hq"},
+                   deepened={"profile:v": "dnxhr_hqx", "pix_fmt": "yuv422p10le"}),
+    "huffyuv": Codec(encoders=("huffyuv",), pixels="rgb24", layered={"pix_fmt": "bgra"}),
+    "ffvhuff": Codec(encoders=("ffvhuff",), pixels="rgb24", layered={"pix_fmt": "bgra"}),
+    "utvideo": Codec(encoders=("utvideo",), pixels="gbrp", layered={"pix_fmt": "gbrap"}),
+    "rawvideo": Codec(encoders=("rawvideo",), pixels="bgr24", layered={"pix_fmt": "bgra"}),
     "qtrle": Codec(encoders=("qtrle",), pixels="rgb24", layered={"pix_fmt": "argb"}),
     "png": Codec(encoders=("png",), pixels=None, alpha=True, deep=True),
     "gif": Codec(encoders=("gif",), pixels=None, alpha=True),
     "apng": Codec(encoders=("apng",), pixels=None, alpha=True, deep=True),
     "webp": Codec(encoders=("libwebp_anim",), pixels="bgra", alpha=True),
-    "wrapped": Codec(encoders=("wrapped_avframe", "rawvideo")),
+    "wrapped": Codec(encoders=("wrapped_avframe",)),
 }  # fmt: skip

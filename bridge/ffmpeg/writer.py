@@ -17,7 +17,7 @@ from bridge.ffmpeg.listing import Film, count
 from bridge.media.colour import usual_matrix
 from bridge.media.mp4 import video_samples
 from bridge.media.nut import NutStream
-from bridge.media.pixels import PixelFormat, for_array, memory_of
+from bridge.media.pixels import PixelFormat, for_array, memory_of, pixel_format
 from bridge.media.sniff import sniff
 from bridge.media.sound import wav
 from bridge.media.times import Times
@@ -143,8 +143,9 @@ class FilmWriter(Writer):
         self, codec: str | None, quality: float | None, bitrate: int | str | None, pixelformat: str | None
     ) -> dict[str, Any]:
         encoder, family = self._choose_encoder(codec)
-        self._tells = family.tells
+        self._tells, self._only_matrix = family.tells, family.matrix
         self._layered = {} if pixelformat else family.layered
+        self._deepened = family.deepened if codec and not pixelformat else {}
         self._keeps = Codec(encoders=(), alpha=True, deep=True) if pixelformat else family
         options: dict[str, Any] = {"c:v": encoder, **family.options, **self._container.options}
         if bitrate is not None:
@@ -232,14 +233,19 @@ class FilmWriter(Writer):
     def _fitting(self, pixels: PixelFormat) -> PixelFormat:
         """Refuse what the encoder would drop in silence."""
         layered = self._layered if pixels.channels in (2, 4) else {}
-        self._video |= layered
+        deepened = self._deepened if pixels.depth > 8 and not self._keeps.deep else {}
+        chosen = deepened | layered
+        self._video |= chosen
+        kept = bool(deepened) and _deep(chosen["pix_fmt"])
         drops = ["transparency"] if pixels.channels in (2, 4) and not (self._keeps.alpha or layered) else []
-        drops += ["more than 8 bits"] if pixels.depth > 8 and not self._keeps.deep else []
+        drops += ["more than 8 bits"] if pixels.depth > 8 and not (self._keeps.deep or kept) else []
         if drops:
             raise UnsupportedPixels(
                 f"{self.request.name}: {self._video['c:v']} as it is set up would drop {' and '.join(drops)}: give an "
                 "array without, or a pixelformat= that keeps it; formats that can: WEBM, MKV with codec='ffv1', APNG"
             )
+        if kept:
+            self.changes.append(f"of {pixels.depth} bits a channel {self._video['c:v']} keeps 10")
         return pixels
 
     def _start(self, pixels: PixelFormat, shape: tuple[int, ...]) -> FrameSink:
@@ -291,7 +297,9 @@ class FilmWriter(Writer):
         rgb = pixels.name.startswith(("rgb", "gray", "ya"))
         if not coded or not rgb or given:
             return ""
-        return usual_matrix(size[0], size[1]) if self._tells else "smpte170m"  # which is what is assumed
+        if not self._tells:
+            return "smpte170m"  # which is what is assumed
+        return self._only_matrix or usual_matrix(size[0], size[1])
 
     @property
     def _drafted(self) -> bool:
@@ -340,9 +348,16 @@ class FilmWriter(Writer):
         self._check_made(self._sink)
 
     def _check_made(self, sink: FrameSink) -> None:
-        """Count what was written."""
+        """Count what was written, and see that it is as deep as was wanted: ffmpeg may choose other pixels."""
         with Request(self.request.part(), name=self.request.name, limits=self.request.limits) as made:
             written = _written(made)
+            wanted = str(self._video.get("pix_fmt", ""))
+            coded = _coded(made) if _deep(wanted) else ""
+        if coded and not _deep(coded, unknown=True):
+            raise UnsupportedPixels(
+                f"{self.request.name}: {self._video['c:v']} of {self._tool} cannot write {wanted} and took {coded}; "
+                "nothing was put in place"
+            )
         if written != sink.frames:
             child = sink.child
             message = (
@@ -400,6 +415,18 @@ class FilmWriter(Writer):
         with contextlib.suppress(AttributeError):
             if self._audio is not None:
                 self._audio.close()
+
+
+def _deep(pixels: str, *, unknown: bool = False) -> bool:
+    """Tell whether one of FFmpeg's pixel formats has more than 8 bits."""
+    with contextlib.suppress(UnsupportedPixels):
+        return pixel_format(pixels).depth > 8
+    return unknown
+
+
+def _coded(made: Request) -> str:
+    video = probe.media_info(made, DEMUXERS.get(sniff(made.head) or "")).video
+    return (video and video.pixel_format) or ""
 
 
 def _written(made: Request) -> int:

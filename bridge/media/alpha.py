@@ -18,7 +18,7 @@ _ALPHA_MODE = b"\x53\xc0\x81\x01"  # Matroska: the element AlphaMode, one byte, 
 _DECODERS = {b"V_VP9": "libvpx-vp9", b"V_VP8": "libvpx"}  # FFmpeg's own leave the second layer out
 _MATROSKA = (b"V_FFV1", b"V_PRORES", b"V_QUICKTIME", b"V_UNCOMPRESSED", b"V_MS/VFW/FOURCC")
 _OPAQUE = (b"XVID", b"xvid", b"DIVX", b"divx", b"DX50", b"FMP4", b"H264", b"MJPG", b"mjpg")
-_QUICKTIME = (b"ap4h", b"ap4x", b"rle ", b"png ", b"raw ", b"FFV1")
+_QUICKTIME = (b"ap4h", b"ap4x", b"rle ", b"png ", b"raw ", b"BGRA", b"RGBA", b"FFV1")
 
 
 def transparency(kind: str, read_at: ReadAt, size: int) -> str | None:

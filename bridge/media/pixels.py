@@ -161,6 +161,7 @@ def _yuv_family() -> Iterator[PixelFormat]:
         yield _yuva(f"yuva{name}p", "u1", 8, shift)
         yield from (_yuv(f"yuv{name}p{depth}le", "<u2", depth, shift) for depth in (9, 10, 12, 14, 16))
         yield from (_yuva(f"yuva{name}p{depth}le", "<u2", depth, shift) for depth in (9, 10, 16))
+    yield from (_yuva(f"yuva{name}p12le", "<u2", 12, _SUBSAMPLED[name]) for name in ("422", "444"))
     yield from (_yuv(f"yuv440p{depth}le", "<u2", depth, _SUBSAMPLED["440"]) for depth in (10, 12))
 
 
