@@ -50,6 +50,7 @@ class Picture:
     quality: int | None = None
 
 
+_RGB = frozenset({(3, 8)})
 _GRAY_RGB = frozenset({(1, 8), (3, 8)})
 _ALL_8 = frozenset({(1, 8), (2, 8), (3, 8), (4, 8)})
 _ALL_16 = frozenset({(1, 16), (2, 16), (3, 16), (4, 16)})
@@ -110,8 +111,12 @@ PICTURES: tuple[Picture, ...] = (
     Picture(name="JXL", coder="jxl", description="JPEG XL", extensions=(".jxl",), kinds=("jxl",), depths="8, 16"),
     Picture(
         name="HEIC", coder="heic", description="High Efficiency Image", extensions=(".heic", ".heif"), kinds=("heic",),
+        written=_RGB, quality=75, options=("-quality", "{quality}"),
     ),
-    Picture(name="AVIF", coder="avif", description="AV1 Image", extensions=(".avif",), kinds=("avif",)),
+    Picture(
+        name="AVIF", coder="avif", description="AV1 Image", extensions=(".avif",), kinds=("avif",),
+        written=_RGB, quality=75, options=("-quality", "{quality}"),
+    ),
     Picture(
         name="DICOM", coder="dcm", description="medical picture or stack", extensions=(".dcm",), kinds=("dicom",),
         modes="iIvV", depths="8, 16", alpha=False,

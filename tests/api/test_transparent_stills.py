@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from PIL import Image
 
 import bridge
 from bridge import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.program
 
@@ -73,3 +76,22 @@ def test_gif_of_a_palette_with_a_hole(colours: int) -> None:
     assert got.shape == (37, 53, 4)
     assert np.array_equal(got[..., 3], wanted[..., 3])
     assert np.array_equal(got[wanted[..., 3] > 0], wanted[wanted[..., 3] > 0])
+
+
+@pytest.mark.needs("magick")
+@pytest.mark.parametrize("extension", ["avif", "heic"])
+def test_avif_and_heic_are_written(extension: str, tmp_path: Path) -> None:
+    y, x = np.mgrid[0:48, 0:64]
+    picture = np.stack([x * 4, y * 5, x + y], -1).astype(np.uint8)
+    off = {}
+    for quality in (20, 95):
+        target = tmp_path / f"{quality}.{extension}"
+        bridge.imwrite(target, picture, quality=quality)
+        off[quality] = np.abs(bridge.imread(target).astype(int) - picture).mean()
+    assert off[95] < 2
+    assert off[95] < off[20]
+    if extension == "avif":  # Pillow has no HEIC
+        with Image.open(tmp_path / "95.avif") as theirs:
+            assert np.abs(np.asarray(theirs.convert("RGB")).astype(int) - picture).mean() < 2
+    with pytest.raises(errors.UnsupportedPixels):
+        bridge.imwrite(tmp_path / f"no.{extension}", np.dstack([picture, picture[..., 0]]))
