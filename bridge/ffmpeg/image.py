@@ -271,17 +271,22 @@ class StillWriter(Writer):
     ----------
     quality : int
         1 to 100, for JPEG and WebP (75 by default).
+    lossless : bool
+        Keep every pixel as it is; for WebP, which else loses something.
     """
 
     _format: StillFormat
 
-    def _open(self, *, quality: int = 75, **kwargs: Any) -> None:
+    def _open(self, *, quality: int = 75, lossless: bool = False, **kwargs: Any) -> None:
         super()._open(**kwargs)
         self._tool = toolbox().find("ffmpeg")
         toolbox().abilities("ffmpeg").need("encoders", self._format.still.encoder, self._tool)
         if not 1 <= quality <= 100:
             raise ValueError(f"{self.request.name}: quality is a number from 1 to 100, not {quality!r}")
         self._quality = quality
+        self._lossless = lossless
+        if lossless and self._format.still.encoder != "libwebp":
+            raise ValueError(f"{self._format.name} takes no lossless=True; WebP does")
         self._held = HELD.get(self._format.still.kind, frozenset())
 
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
@@ -294,7 +299,8 @@ class StillWriter(Writer):
             able = ", ".join(row.name for row in STILLS if pixels.name in row.written) or "TIFF or NPY"
             message = f"{self.request.name}: {still.name} cannot hold {pixels.name}; formats that can: {able}"
             raise UnsupportedPixels(message)
-        options = {"pix_fmt": still.written[pixels.name], **still.options, **self._own_options(image)}
+        coded = "bgra" if self._lossless else still.written[pixels.name]
+        options = {"pix_fmt": coded, **still.options, **self._own_options(image)}
         encoder = self._encoder(pixels.name)
         arguments = argv.encode_still(pixels, (image.shape[1], image.shape[0]), encoder, options)
         with self.request.output() as part:
@@ -325,7 +331,9 @@ class StillWriter(Writer):
             return {"q:v": round(31 - 29 * min(max(self._quality, 1), 100) / 100)}
         if encoder == "libopenjpeg":  # each resolution halves the last
             return {"numresolution": min(6, min(image.shape[:2]).bit_length())}
-        return {"quality": self._quality} if encoder == "libwebp" else {}
+        if encoder == "libwebp":
+            return {"lossless": 1} if self._lossless else {"quality": self._quality}
+        return {}
 
     def _finish(self) -> None:
         if not self._child.wait(self.request.limits.still).ok or not self.request.part().stat().st_size:

@@ -382,16 +382,21 @@ class PictureWriter(Writer):
     Parameters
     ----------
     quality : int
-        1 to 100, for formats that lose something (JPEG and WebP: 75 by default).
+        1 to 100, for formats that lose something (JPEG, WebP, AVIF and HEIC: 75 by default).
+    lossless : bool
+        Keep every pixel as it is; for WebP, which else loses something.
     """
 
     _format: PictureFormat
 
-    def _open(self, *, quality: int | None = None, **kwargs: Any) -> None:
+    def _open(self, *, quality: int | None = None, lossless: bool = False, **kwargs: Any) -> None:
         super()._open(**kwargs)
         self._tool = toolbox().find("magick")
         self._picture = self._format.picture
         self._quality = self._picture.quality if quality is None else quality
+        self._wanted = self._picture.lossless if lossless else self._picture.options
+        if lossless and not self._wanted:
+            raise ValueError(f"{self._format.name} takes no lossless=True; WebP does")
         if quality is not None and not (self._picture.quality and 1 <= quality <= 100):
             message = f"{self._format.name} takes no quality={quality!r}" + (
                 ": it is a number from 1 to 100" if self._picture.quality else ", it is lossless"
@@ -432,7 +437,7 @@ class PictureWriter(Writer):
             raise UnsupportedPixels(message)
 
     def _options(self, image: np.ndarray[Any, Any]) -> list[str]:
-        options = [option.format(quality=self._quality) for option in self._picture.options]
+        options = [option.format(quality=self._quality) for option in self._wanted]
         if self._picture.coder == "png":
             options += _png_options(for_array(image).channels, image.itemsize * 8)
         return options

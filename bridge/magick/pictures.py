@@ -32,6 +32,8 @@ class Picture:
         Arguments for reading.
     quality : int or None
         Default of the keyword `quality`, where there is one.
+    lossless : tuple of str
+        Arguments in the place of `options` for ``lossless=True``, where that can be had.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Picture:
     options: tuple[str, ...] = ()
     fixes: tuple[str, ...] = ()
     quality: int | None = None
+    lossless: tuple[str, ...] = ()
 
 
 _RGB = frozenset({(3, 8)})
@@ -78,7 +81,7 @@ PICTURES: tuple[Picture, ...] = (
     Picture(
         name="WEBP", coder="webp", description="WebP", extensions=(".webp",), kinds=("webp",),
         written=frozenset({(3, 8), (4, 8)}), animated=True, quality=75, options=("-quality", "{quality}"),
-        metadata=True,
+        lossless=("-define", "webp:lossless=true", "-define", "webp:exact=true"), metadata=True,
     ),
     Picture(  # what tifffile leaves: LZW, JPEG and fax compression
         name="TIFF-MAGICK", coder="tiff", description="Tagged Image File Format", kinds=("tiff",),

@@ -54,6 +54,22 @@ def test_written_and_read_back(ending: str, channels: int, depth: int, tmp_path:
         assert np.array_equal(back, image)
 
 
+@pytest.mark.needs("magick", "ffmpeg")
+@pytest.mark.parametrize("format", ["WEBP", "WEBP-FFMPEG"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_webp_without_loss(channels: int, format: str, tmp_path: Path) -> None:
+    image = noise(channels, 8)
+    if channels == 4 and format == "WEBP-FFMPEG":
+        image[..., 3] |= 1  # ffmpeg does not ask libwebp to keep the colours of what cannot be seen
+    bridge.imwrite(tmp_path / "a.webp", image, format, lossless=True)
+    with Image.open(tmp_path / "a.webp") as theirs:
+        assert np.array_equal(np.asarray(theirs), image)
+    assert np.array_equal(bridge.imread(tmp_path / "a.webp"), image)
+    for other in ("JPEG", "JPEG-FFMPEG", "PNG"):
+        with pytest.raises(ValueError, match="lossless"):
+            bridge.imwrite(tmp_path / "a.png", noise(3, 8), other, lossless=True)
+
+
 @pytest.mark.needs("magick")
 @pytest.mark.parametrize("values", ["all 65536", "all below 256", "gray in colour", "black"])
 def test_the_values_never_choose_the_depth_or_the_channels(values: str, tmp_path: Path) -> None:
