@@ -16,6 +16,7 @@ from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMe
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, amend_tiff
 from bridge.media.info import ImagePage, MediaInfo
+from bridge.media.orientation import told_upright, upright
 from bridge.media.portion import portion_of
 from bridge.media.srgb import take_colorspace
 from bridge.process.tools import install_hint, toolbox
@@ -46,13 +47,23 @@ class TiffReader(Reader):
     ----------
     crop : tuple of int
         ``(x, y, width, height)`` of the only part that is wanted, of every page; also called `region`. Only the tiles
-        or strips that it touches are read and decoded.
+        or strips that it touches are read and decoded. With `rotate`, it is that of the page as it comes out.
+    rotate : bool
+        Turn and mirror each page as the orientation of the first says, which the metadata then has as upright, and
+        what it was in ``FILE``. By default pixels come as they are stored.
     size, colorspace
         Are for ImageMagick, which is given the TIFF then: its first page, or page by page, of 8 and 16 bits.
     """
 
     def _open(
-        self, *, crop: Any = None, region: Any = None, size: Any = None, colorspace: Any = None, **kwargs: Any
+        self,
+        *,
+        crop: Any = None,
+        region: Any = None,
+        size: Any = None,
+        colorspace: Any = None,
+        rotate: bool = False,
+        **kwargs: Any,
     ) -> None:
         super()._open(**kwargs)
         if size is not None or take_colorspace(colorspace):
@@ -61,6 +72,7 @@ class TiffReader(Reader):
                 "of 8 or 16 bits"
             )
         self._wanted = {"crop": crop, "region": region}
+        self._orientation = 0  # as it is stored
         import tifffile
 
         _Directories(self.request).check()
@@ -73,6 +85,10 @@ class TiffReader(Reader):
         except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError) as error:
             message = f"{self.request.name} is a damaged TIFF: {error}"
             raise CorruptMedia(message) from error
+        if rotate:
+            from bridge.media.metadata import orientation
+
+            self._orientation = orientation(self._meta(None))
         self._limit()
 
     def _check(self) -> None:
@@ -92,7 +108,8 @@ class TiffReader(Reader):
     def _box(self, page: Any) -> Box | None:
         """Give the part of a page that is wanted; None for all of it."""
         frame = page.keyframe
-        return portion_of((frame.imagewidth, frame.imagelength), self.request.name, **self._wanted).box
+        size = (frame.imagewidth, frame.imagelength)
+        return portion_of(size, self.request.name, orientation=self._orientation or 1, **self._wanted).box
 
     def _length(self) -> float:
         return len(self._tiff.series) if self._whole else self._pictures()[1]
@@ -113,7 +130,11 @@ class TiffReader(Reader):
             return None
         paged = not self._whole and len(self._tiff.pages) == self._pictures()[1]
         first = self._tiff.pages[index] if paged else self._tiff.series[index if self._whole else 0].keyframe
-        return self._decode(index, first, self._box(first)), self._meta(index)
+        found = self._decode(index, first, self._box(first))
+        if self._orientation > 1:
+            series = self._tiff.series[index if self._whole else 0]
+            found = _turned(found, series.axes if self._whole else first.axes, self._orientation)
+        return found, self._meta(index)
 
     def _decode(self, index: int, page: Any, box: Box | None) -> np.ndarray[Any, Any]:
         try:
@@ -155,8 +176,9 @@ class TiffReader(Reader):
         from bridge.media.metadata import read_groups
 
         series = self._tiff.series[0]
+        groups = read_groups("tiff", self.request.read_at)
         return {
-            **read_groups("tiff", self.request.read_at),
+            **(told_upright(groups, self._orientation) if self._orientation else groups),
             "plugin": "tifffile",
             "format": "TIFF",
             "shape": tuple(series.shape),
@@ -185,6 +207,13 @@ def _of_series(series: Any, box: Box | None) -> np.ndarray[Any, Any]:
             return np.stack(parts).reshape(*stack, *parts[0].shape)
     ends = {"X": slice(box[0], box[0] + box[2]), "Y": slice(box[1], box[1] + box[3])}
     return np.array(series.asarray()[tuple(ends.get(axis, slice(None)) for axis in series.axes)])
+
+
+def _turned(image: np.ndarray[Any, Any], axes: str, orientation: int) -> np.ndarray[Any, Any]:
+    """Turn all the pictures in an array, whose last axes are named by tifffile's letters."""
+    named = axes[-image.ndim :].rjust(image.ndim, "Q")
+    places = named.index("Y"), named.index("X")
+    return np.moveaxis(upright(np.moveaxis(image, places, (0, 1)), orientation), (0, 1), places)
 
 
 class TiffWriter(Writer):

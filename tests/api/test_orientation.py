@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
@@ -89,3 +90,27 @@ def test_what_was_told_stays_as_it_was() -> None:
     told = told_upright(groups, 6)
     assert told == {"FILE": {"size": (24, 40), "orientation": 6}, "XMP": {"tiff:Orientation": "1"}}
     assert groups == {"FILE": {"size": (40, 24)}, "XMP": {"tiff:Orientation": "6"}}
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize("layout", ["gray", "rgb", "planar", "stack"])
+def test_tiff_is_turned_too(layout: str, number: int, tmp_path: Path) -> None:
+    shape = {"gray": (20, 30), "rgb": (20, 30, 3), "planar": (3, 20, 30), "stack": (4, 20, 30)}[layout]
+    stored = np.random.default_rng(number).integers(0, 256, shape, np.uint8)
+    options: dict[str, Any] = {"photometric": "rgb" if layout in ("rgb", "planar") else "minisblack"}
+    options |= {"planarconfig": "separate"} if layout == "planar" else {}
+    tifffile.imwrite(tmp_path / "a.tif", stored, extratags=[(274, "H", 1, number, True)], **options)
+    channels_last = np.moveaxis(stored, 0, -1) if layout in ("planar", "stack") else stored
+    want = upright(channels_last, number)
+    want = np.moveaxis(want, -1, 0) if layout in ("planar", "stack") else want
+    assert np.array_equal(bridge.imread(tmp_path / "a.tif"), stored)
+    got = bridge.imread(tmp_path / "a.tif", rotate=True)
+    assert np.array_equal(got, want)
+    assert got.meta["EXIF"]["Orientation"] == 1
+    assert got.meta["FILE"]["orientation"] == number
+    part = bridge.imread(tmp_path / "a.tif", rotate=True, crop=(2, 3, 10, 8))
+    rows = (slice(None), slice(3, 11), slice(2, 12)) if layout in ("planar", "stack") else (slice(3, 11), slice(2, 12))
+    assert np.array_equal(part, want[rows])
+    if layout == "stack":
+        pages = bridge.mimread(tmp_path / "a.tif", rotate=True)
+        assert all(map(np.array_equal, pages, want))
