@@ -224,9 +224,9 @@ def test_what_hubble_says(real: Media) -> None:
 
 def test_every_real_picture_is_sound_and_quick(real: Media) -> None:
     for path in real.all(".png", ".jpg", ".gif", ".tif"):
-        data, began = path.read_bytes(), time.perf_counter()
+        data, began = path.read_bytes(), time.process_time()
         _sound(_groups(data))
-        assert time.perf_counter() - began < 1, path.name
+        assert time.process_time() - began < 1, path.name
 
 
 # One entry after another, made by hand
@@ -526,11 +526,11 @@ _LAUGHS = (
     ids=range(17),
 )
 def test_a_hostile_packet_is_left_out(packet: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises((ValueError, SyntaxError)):
         list(read_xmp(packet))
     assert "XMP" not in _groups(_saved("WEBP", xmp=packet) if packet else _saved("WEBP"))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_an_encoding_that_is_claimed_counts_for_nothing() -> None:
@@ -775,10 +775,10 @@ class _Cheap:
 
     def __enter__(self) -> None:
         tracemalloc.start()
-        self._began = time.perf_counter()
+        self._began = time.process_time()
 
     def __exit__(self, *_: object) -> None:
-        took, (_now, peak) = time.perf_counter() - self._began, tracemalloc.get_traced_memory()
+        took, (_now, peak) = time.process_time() - self._began, tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert took < self._seconds
         assert peak < self._bytes
@@ -905,9 +905,9 @@ def test_pointers_to_nowhere() -> None:
     ],
 )
 def test_millions_of_blocks_come_to_an_end(kind: str, data: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     groups = _groups(data, kind)
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
     _sound(groups)
     assert "durations" not in groups.get(kind.upper(), {})
 
@@ -957,11 +957,11 @@ def _sample(kind: str) -> bytes:
 @given(data=st.data())
 def test_a_damaged_file_is_read_or_not(kind: str, data: st.DataObject) -> None:
     broken = data.draw(mutated(_sample(kind)))
-    began = time.perf_counter()
+    began = time.process_time()
     _sound(_groups(broken, kind))
     block = exif_block(kind, _reader(broken))
     assert block is None or block[:2] in (b"II", b"MM")
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @settings(max_examples=300)
