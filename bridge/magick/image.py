@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from bridge.core.request import Request
     from bridge.media.framing import FrameHead
     from bridge.media.layers import Layer
+    from bridge.process.tools import Tool
 
 __all__ = ["PictureFormat", "PictureReader", "PictureWriter", "picture_formats"]
 
@@ -114,6 +115,7 @@ class PictureReader(Reader):
         self._heif = Heif()
         self._changes: list[str] = []
         self._head = self._describe()
+        self._refuse_shallow()
         self._layers: list[Layer] = []
         self._canvas = Canvas(0, 0)
         if rotate:
@@ -153,6 +155,14 @@ class PictureReader(Reader):
             return head
         self._samples = next((value for value, _ in photometrics(self.request.read_at)), 0)
         return replace(head, lab=self._samples in LAB)
+
+    def _refuse_shallow(self) -> None:
+        """Refuse what this build of ImageMagick would read with fewer bits."""
+        if self._head.depth > 8 and is_shallow(self._tool):
+            raise UnsupportedPixels(
+                f"{self.request.name} has 16 bits a sample, of which {self._tool} gives 8; install an ImageMagick Q16, "
+                "or read it with another format (PNG-FFMPEG)"
+            )
 
     def _limit(self) -> None:
         """Refuse a picture of which more would be decoded than the user allows."""
@@ -428,6 +438,11 @@ class PictureWriter(Writer):
     def _check(self, image: np.ndarray[Any, Any]) -> None:
         pixels = for_array(image)
         holds = (pixels.channels, pixels.depth)
+        if image.itemsize > 1 and is_shallow(self._tool):
+            raise UnsupportedPixels(
+                f"{self.request.name}: {self._tool} keeps 8 bits a sample; install an ImageMagick Q16, or write "
+                "TIFF, NPY or with format='PNG-FFMPEG'"
+            )
         if holds not in self._picture.written:
             able = ", ".join(row.name for row in PICTURES if holds in row.written) or "TIFF or NPY"
             message = (
@@ -519,6 +534,10 @@ class PictureFormat(Format):
 
     def can_read(self, request: Request) -> bool:
         """Take content of our kind, or, for formats without a signature, content of no kind by its name."""
+        if request.kind == "png" and is_shallow(toolbox().get("magick")):  # what has 16 bits is for ffmpeg
+            found = picture_head("png", request.read_at)
+            if found is not None and found.depth > 8:
+                return False
         if self.picture.kinds:
             return request.kind in self.picture.kinds
         return self.could_read(request) and request.extension in self.extensions
@@ -535,6 +554,17 @@ class PictureFormat(Format):
         if self.picture.coder.upper() in (abilities.muxers if writing else abilities.demuxers):
             return ""
         return f"this ImageMagick cannot {'write' if writing else 'read'} {self.name}"
+
+
+def is_shallow(tool: Tool | None) -> bool:
+    """Tell whether it is an ImageMagick that calculates with 8 bits.
+
+    Examples
+    --------
+    >>> is_shallow(None)
+    False
+    """
+    return tool is not None and tool.version.endswith(" Q8")
 
 
 def picture_formats() -> list[Format]:
