@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bridge.errors import CorruptMedia
+from bridge.errors import CorruptMedia, MissingCodec
 from bridge.magick import argv
 from bridge.media.sniff import PictureHead
 from bridge.process.child import run, words
@@ -24,6 +25,8 @@ def identify(request: Request, tool: Tool, coder: str) -> PictureHead:
     ------
     CorruptMedia
         If it cannot read the content, in its own words.
+    MissingCodec
+        If it leaves that to a program that is not here.
     """
     with request.input() as descriptor:
         said = run(
@@ -36,9 +39,14 @@ def identify(request: Request, tool: Tool, coder: str) -> PictureHead:
     head = from_description(said.stdout.decode("ascii", "replace"))
     if head is None:
         reason = words(said.exit.stderr) or f"it ended with {said.exit}"
+        if needed := _DELEGATE.search(said.exit.stderr):
+            raise MissingCodec(f"{request.name} is read by {tool} through the program {needed[1]}, which is not here")
         message = f"{request.name} cannot be read by {tool}: {reason}"
         raise CorruptMedia(message, exit=said.exit, last_words=reason)
     return replace(head, frames=_pages(request, tool, coder)) if coder in argv.PAGED else head
+
+
+_DELEGATE = re.compile(r"delegate failed `'?([\w.-]+)")
 
 
 def _pages(request: Request, tool: Tool, coder: str) -> int:

@@ -120,6 +120,10 @@ PICTURES: tuple[Picture, ...] = (
         name="AVIF", coder="avif", description="AV1 Image", extensions=(".avif",), kinds=("avif",),
         written=_RGB, quality=75, options=("-quality", "{quality}"),
     ),
+    Picture(  # through the program that ImageMagick has as a delegate for it
+        name="RAW", coder="dng", description="camera RAW", kinds=("raw",), depths="16", alpha=False,
+        extensions=(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef"),
+    ),
     Picture(
         name="DICOM", coder="dcm", description="medical picture or stack", extensions=(".dcm",), kinds=("dicom",),
         modes="iIvV", depths="8, 16", alpha=False,

@@ -34,6 +34,11 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MM\0*", "tiff"),
     (0, b"II+\0", "tiff"),
     (0, b"MM\0+", "tiff"),
+    (0, b"IIU\0", "raw"),
+    (0, b"IIRO", "raw"),
+    (0, b"IIRS", "raw"),
+    (0, b"MMOR", "raw"),
+    (0, b"FUJIFILMCCD-RAW", "raw"),
     (0, b"\x93NUMPY", "npy"),
     (0, b"PK\x03\x04", "zip"),
     (0, b"PK\x05\x06", "zip"),
@@ -100,7 +105,8 @@ def sniff(head: bytes) -> str | None:
     """
     for offset, magic, kind in _MAGIC:
         if head.startswith(magic, offset):
-            return "apng" if kind == "png" and _is_apng(head) else kind
+            special = _WITHIN.get(kind)
+            return special[1] if special and special[0](head) else kind
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12], "mp4")
     if head[4:8] in _ATOMS:
@@ -131,6 +137,33 @@ def _less_certain(head: bytes) -> str | None:
     if text.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in head.lower():
         return "svg"
     return None
+
+
+def _is_camera_raw(head: bytes) -> bool:
+    """Tell whether a TIFF holds what a camera's sensor saw: its first picture is but a small preview of that.
+
+    DNG has a tag of its own, CR2 a mark behind the header; NEF, ARW and their like begin with a reduced picture and
+    have the others in directories below it.
+    """
+    if head[8:10] == b"CR":
+        return True
+    order = "<" if head[:2] == b"II" else ">"
+    try:
+        (at,) = struct.unpack_from(f"{order}L", head, 4)
+        (count,) = struct.unpack_from(f"{order}H", head, at)
+        rows = [struct.unpack_from(f"{order}HHLL", head, at + 2 + 12 * row) for row in range(min(count, _RAW_TAGS))]
+    except struct.error:
+        return False
+    tags = {tag: value for tag, _, _, value in rows}
+    return _DNG in tags or (_SUB_DIRECTORIES in tags and bool(tags.get(_REDUCED, 0) & 1))
+
+
+_DNG, _SUB_DIRECTORIES, _REDUCED = 0xC612, 0x14A, 0xFE
+_RAW_TAGS = 256
+_WITHIN: dict[str, tuple[Callable[[bytes], bool], str]] = {
+    "png": (_is_apng, "apng"),
+    "tiff": (_is_camera_raw, "raw"),
+}
 
 
 def _elementary(head: bytes) -> str | None:

@@ -76,14 +76,16 @@ def test_any_small_picture_comes_back(claim: tuple[str, int, str], height: int, 
 def test_cut_files_raise(extension: str, tmp_path: Path) -> None:
     target = tmp_path / f"picture{extension}"
     channels, dtype = next(claim[1:] for claim in reversed(CLAIMS) if claim[0] == extension)
+    wanted: tuple[type[errors.BridgeError], ...] = (errors.CorruptMedia, errors.TruncatedMedia, errors.LimitExceeded)
     if written_here(extension):
         bridge.imwrite(target, noise(channels, dtype, 40, 50))
         whole = target.read_bytes()
     else:
         whole = HUGE[f"picture{extension}"]
+        wanted = (*wanted, errors.MissingCodec)
     for left in (12, len(whole) // 2)[: 1 if extension == ".jxl" else 2]:  # ffmpeg 9 waits for ever for its end
         target.write_bytes(whole[:left])
-        with pytest.raises((errors.CorruptMedia, errors.TruncatedMedia, errors.LimitExceeded)):
+        with pytest.raises(wanted):
             bridge.imread(target)
 
 
