@@ -534,10 +534,8 @@ class PictureFormat(Format):
 
     def can_read(self, request: Request) -> bool:
         """Take content of our kind, or, for formats without a signature, content of no kind by its name."""
-        if request.kind == "png" and is_shallow(toolbox().get("magick")):  # what has 16 bits is for ffmpeg
-            found = picture_head("png", request.read_at)
-            if found is not None and found.depth > 8:
-                return False
+        if _is_for_ffmpeg(request):
+            return False
         if self.picture.kinds:
             return request.kind in self.picture.kinds
         return self.could_read(request) and request.extension in self.extensions
@@ -554,6 +552,17 @@ class PictureFormat(Format):
         if self.picture.coder.upper() in (abilities.muxers if writing else abilities.demuxers):
             return ""
         return f"this ImageMagick cannot {'write' if writing else 'read'} {self.name}"
+
+
+def _is_for_ffmpeg(request: Request) -> bool:
+    """Tell whether this ImageMagick would not give the pixels of a picture as they are, and ffmpeg does."""
+    tool = toolbox().get("magick")
+    asked = {"png": is_shallow(tool), "jp2": tool is not None and tool.release >= (7, 0)}
+    if not asked.get(request.kind or ""):
+        return False
+    head = picture_head(request.kind or "", request.read_at)
+    # ImageMagick 7.1 takes the alpha of JPEG 2000 for a colour where the file does not say which is which.
+    return head is not None and (head.depth > 8 if request.kind == "png" else head.channels in (2, 4))
 
 
 def is_shallow(tool: Tool | None) -> bool:

@@ -50,7 +50,9 @@ def gray_steps(target: Path, transfer: str, codes: list[int], *options: str) -> 
     raw = (luma.tobytes() + chroma.tobytes()) * 5
     command = [shutil.which("ffmpeg") or "ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p10le"]
     command += ["-s", f"{len(row)}x64", "-r", "10", "-color_range", "tv", "-i", "-", "-color_primaries", "bt2020"]
-    command += ["-color_trc", transfer, "-colorspace", "bt2020nc", "-color_range", "tv", *options, str(target)]
+    command += ["-color_trc", transfer, "-colorspace", "bt2020nc", "-color_range", "tv"]
+    told = f"setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc:range=tv"  # FFmpeg since 7
+    command += ["-vf", told, *options, str(target)]
     subprocess.run(command, input=raw, check=True, timeout=60)
     return target
 
