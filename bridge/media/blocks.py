@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.media.exif import ICC, IPTC, MOST_TAGS, RESOURCES, XMP, Exif
 from bridge.media.head import Window
+from bridge.media.heif import texts
 from bridge.media.sniff import _colour_table
 
 if TYPE_CHECKING:
@@ -400,10 +401,23 @@ def _tiff(read_at: ReadAt, found: Found) -> None:
     found.xmp, found.iptc, found.icc, found.resources = (exif.blob(tag) for tag in (XMP, IPTC, ICC, RESOURCES))
 
 
+def _heif(data: Window, found: Found) -> None:
+    """HEIC and AVIF are turned by their decoders: what EXIF says besides of their orientation is no longer so."""
+    where = texts(data)
+    block = found.take(data, *where.exif)
+    if len(block) > 4:
+        found.exif = block[4 + int.from_bytes(block[:4], "big") :]
+        found.put("EXIF", "Orientation", 1)
+    found.xmp = found.take(data, *where.xmp)
+    found.icc = where.icc
+
+
 _WALKERS: dict[str, Callable[[Window, Found], None]] = {
     "jpeg": _jpeg,
     "png": _png,
     "apng": _png,
     "webp": _webp,
     "gif": _gif,
+    "heic": _heif,
+    "avif": _heif,
 }

@@ -1,4 +1,4 @@
-"""What HEIC and AVIF say of their transparency and depth, which ImageMagick 6 leaves out. Pure."""
+"""What HEIC and AVIF say of their transparency and depth, which ImageMagick 6 leaves out, and of themselves. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bridge.media.head import ReadAt
 
-__all__ = ["Heif", "heif"]
+__all__ = ["Heif", "Texts", "heif", "texts"]
 
 _LARGEST = 1 << 20  # bytes of the box `meta` that we look at
 
@@ -35,24 +35,95 @@ class Heif:
     alpha: bytes = b""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """Where a file has its metadata: first byte and length of EXIF and of XMP; the profile itself."""
+
+    exif: tuple[int, int] = (0, 0)
+    xmp: tuple[int, int] = (0, 0)
+    icc: bytes = b""
+
+
 def heif(read_at: ReadAt) -> Heif:
     """Look at the boxes of a HEIC or AVIF; damage finds nothing."""
     try:
-        return _meta(read_at)
-    except (struct.error, IndexError, ValueError):
+        meta, place = _meta(read_at)
+        return _items(meta, place) if meta else Heif()
+    except (struct.error, IndexError, KeyError, ValueError):
         return Heif()
 
 
-def _meta(read_at: ReadAt) -> Heif:
+def texts(read_at: ReadAt) -> Texts:
+    """Find the metadata of a HEIC or AVIF; damage finds nothing."""
+    try:
+        meta, place = _meta(read_at)
+        return _texts(meta, place) if meta else Texts()
+    except (struct.error, IndexError, KeyError, ValueError):
+        return Texts()
+
+
+def _meta(read_at: ReadAt) -> tuple[bytes, int]:
     at = 0
     while len(head := read_at(at, 8)) == 8:
         size, name = struct.unpack(">I4s", head)
         if name == b"meta":
-            return _items(read_at(at, min(size, _LARGEST)), at)
+            return read_at(at, min(size, _LARGEST)), at
         if size < 8:
             break
         at += size
-    return Heif()
+    return b"", 0
+
+
+def _texts(meta: bytes, place: int) -> Texts:
+    """ISO/IEC 23008-12, annex A: items of the kinds ``Exif`` and ``mime``; the profile is a property."""
+    boxes = {name: (begin, end) for name, begin, end in _boxes(meta, 12, len(meta))}
+    kinds = dict(_kinds(meta, *boxes[b"iinf"]))
+    found = {}
+    for item, inside, at, size in _extents(meta, boxes[b"iloc"][0]):
+        kind = kinds.get(item)
+        if kind is not None:
+            found[kind] = (at + place + boxes[b"idat"][0] if inside else at, size)
+    properties = _properties(meta, *boxes[b"iprp"]) if b"iprp" in boxes else ()
+    icc = next((data[4:] for name, data in properties if name == b"colr" and data[:4] in (b"prof", b"rICC")), b"")
+    return Texts(exif=found.get("exif", (0, 0)), xmp=found.get("xmp", (0, 0)), icc=icc)
+
+
+def _kinds(meta: bytes, begin: int, end: int) -> Iterator[tuple[int, str]]:
+    """Give the items that are metadata, and what they are."""
+    for name, at, stop in _boxes(meta, begin + (8 if meta[begin] else 6), end):
+        if name != b"infe" or meta[at] < 2:
+            continue
+        wide = 4 if meta[at] == 3 else 2
+        item, kind = int.from_bytes(meta[at + 4 : at + 4 + wide], "big"), meta[at + 6 + wide : at + 10 + wide]
+        if kind == b"Exif":
+            yield item, "exif"
+        elif kind == b"mime" and b"application/rdf+xml" in meta[at:stop]:
+            yield item, "xmp"
+
+
+def _extents(meta: bytes, at: int) -> Iterator[tuple[int, bool, int, int]]:
+    """Give where the items lie that are of one piece: their number, whether in the box ``idat``, first byte, length."""
+    version = meta[at]
+    sizes = meta[at + 4] >> 4, meta[at + 4] & 15, meta[at + 5] >> 4, meta[at + 5] & 15 if version else 0
+    wide = 4 if version == 2 else 2
+    count = int.from_bytes(meta[at + 6 : at + 6 + wide], "big")
+    at += 6 + wide
+
+    def number(size: int) -> int:
+        nonlocal at
+        at += size
+        if at > len(meta):
+            raise ValueError("the box ends early")
+        return int.from_bytes(meta[at - size : at], "big")
+
+    for _ in range(count):
+        item = number(wide)
+        inside = bool(version) and number(2) & 15 == 1
+        number(2)
+        base, pieces = number(sizes[2]), number(2)
+        places = [(number(sizes[3]), number(sizes[0]), number(sizes[1]))[1:] for _ in range(pieces)]
+        if pieces == 1:
+            yield item, inside, base + places[0][0], places[0][1]
 
 
 def _items(meta: bytes, place: int) -> Heif:

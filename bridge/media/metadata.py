@@ -25,8 +25,8 @@ def read_groups(kind: str, read_at: ReadAt) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     kind : str
-        As `sniff` gives it: ``"jpeg"``, ``"png"``, ``"apng"``, ``"webp"``, ``"gif"`` or ``"tiff"``; others have
-        no groups here.
+        As `sniff` gives it: ``"jpeg"``, ``"png"``, ``"apng"``, ``"webp"``, ``"gif"``, ``"heic"``, ``"avif"`` or
+        ``"tiff"``; others have no groups here.
     read_at : callable
         ``read_at(offset, count)`` gives up to `count` bytes. Only what it raises itself comes out of here.
 
