@@ -127,12 +127,13 @@ class _FloatWriter(Writer):
         if self._count:
             raise UnsupportedPixels(f"{self._format.name} holds one picture; write a TIFF or NPZ for several")
         channels = 1 if image.ndim == 2 else image.shape[2] if image.ndim == 3 else 0
-        if image.dtype != np.float32 or channels not in self._channels:
+        if image.dtype.name != "float32" or channels not in self._channels:
             wanted = " or ".join(map(str, self._channels))
             raise UnsupportedPixels(
                 f"{self._format.name} holds float32 of {wanted} channel(s), this array is {image.dtype} "
                 f"{image.shape}; formats that can: {self._instead}"
             )
+        image = image.astype(np.float32, copy=False)  # of either byte order
         with self.request.part().open("wb") as file:
             file.writelines(self._encode(image[..., 0] if channels == 1 and image.ndim == 3 else image))
 

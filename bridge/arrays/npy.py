@@ -213,6 +213,11 @@ class NpyFormat(Format):
         return request.kind == "npy"
 
 
+def _begins_with_array(head: bytes) -> bool:
+    """Tell whether the first member of a zip is called ``*.npy``."""
+    return head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy")
+
+
 class NpzFormat(Format):
     """Several numpy arrays in one file."""
 
@@ -225,8 +230,9 @@ class NpzFormat(Format):
     writer = NpzWriter
 
     def can_read(self, request: Request) -> bool:
-        """Take zip files that are called ``.npz``: any zip may hold anything."""
-        return self.could_read(request) and request.extension == ".npz"
+        """Take zip files that are called ``.npz``, or have no name and begin with an array: any may hold anything."""
+        named = request.extension == ".npz"
+        return self.could_read(request) and (named or (not request.extension and _begins_with_array(request.head)))
 
     def could_read(self, request: Request) -> bool:
         """Take any zip file: the user has named us."""

@@ -244,6 +244,8 @@ class TiffWriter(Writer):
 
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
         groups = {name: meta[name] for name in HELD["tiff"] if name in meta}
+        if image.ndim < 2:
+            raise UnsupportedPixels(f"{self.request.name}: TIFF holds pictures, not an array of shape {image.shape}")
         if self._tiff is None:
             self._tiff = self._begun(image)
         try:
@@ -278,6 +280,8 @@ class TiffWriter(Writer):
 
     def _write(self, tiff: tifffile.TiffWriter, image: np.ndarray[Any, Any]) -> None:
         sampled, coloured = self._sampled(image)
+        if sampled and image.shape[-1] == 1:  # tifffile has no such samples
+            image, sampled = image[..., 0], False
         tiff.write(
             image,
             photometric="rgb" if coloured else "minisblack",

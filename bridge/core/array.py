@@ -32,6 +32,7 @@ class Array(np.ndarray[Any, Any]):
     """
 
     meta: dict[str, Any]
+    is_picture = True  # of a kind that holds something else in its memory, False
 
     def __new__(cls, array: np.ndarray[Any, Any], meta: Mapping[str, Any] | None = None) -> Self:
         """View `array` with `meta`; no pixel is copied."""

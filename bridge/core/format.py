@@ -478,6 +478,11 @@ class Writer(_Stream):
         if image.dtype.kind not in "buif" or not image.size:
             message = f"{self._request.name}: an image is a non-empty array of numbers, not {image.dtype} {image.shape}"
             raise UnsupportedPixels(message)
+        if isinstance(im, Array) and not im.is_picture and self._format.program:
+            raise UnsupportedPixels(
+                f"{self._request.name}: the planes of a frame are no picture; read it with pixelformat='rgb24', "
+                "or write its planes one by one"
+            )
         final = {**getattr(im, "meta", {}), **self._groups, **dict(meta or {})}
         with self._lock:
             try:

@@ -108,6 +108,8 @@ class FormatManager:
     def _nobody(self, request: Request, name: str | None, *, writing: bool) -> BridgeError:
         if writing:
             known = sorted({e for f in self._among(name) if f.writer for e in f.extensions})
+            if name is not None and not known:
+                return UnknownFormat(f"{request.name}: format={name!r} is only read, not written")
             what = (
                 f"the extension {request.extension!r} is unknown" if request.extension else "the name has no extension"
             )

@@ -16,6 +16,7 @@ from bridge.ffmpeg.writer import FilmWriter
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, embed
 from bridge.media.palette import ColourCount
+from bridge.media.pixels import hidden_colours
 from bridge.media.sniff import PictureHead, picture_head
 from bridge.media.times import Times
 from bridge.media.webp import MOST_TICKS, timed
@@ -254,6 +255,8 @@ class WebpWriter(AnimationWriter):
         if self._shown_at is not None:
             self._shown_at.tick(self._count)
         super()._append(image, meta)
+        lost = hidden_colours(image) if "lossless" in self._video else []
+        self.changes += [change for change in lost if change not in self.changes]
         if not self._count:  # the first image's metadata is the file's
             channels = 1 if image.ndim == 2 else image.shape[2]
             size = (image.shape[1], image.shape[0])
@@ -277,7 +280,7 @@ class WebpWriter(AnimationWriter):
         """Give the frames their times; what holds others than were given is refused there."""
         del sink
         part = self.request.part()
-        content = timed(part.read_bytes(), self._ticks())
+        content = timed(part.read_bytes(), self._ticks(), loop=int(self._video.get("loop", 0)))
         if self._blocks:
             content = embed("webp", content, self._blocks)
         with part.open("r+b") as file:

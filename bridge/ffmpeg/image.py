@@ -18,7 +18,7 @@ from bridge.media.embed import embed
 from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.nut import NutFraming
 from bridge.media.orientation import told_upright, upright
-from bridge.media.pixels import for_array, memory_of, pixel_format
+from bridge.media.pixels import for_array, hidden_colours, memory_of, pixel_format
 from bridge.media.pnm import PnmFraming
 from bridge.media.portion import WHOLE, portion_of
 from bridge.media.sniff import PictureHead, picture_head
@@ -299,6 +299,7 @@ class StillWriter(Writer):
             able = ", ".join(row.name for row in STILLS if pixels.name in row.written) or "TIFF or NPY"
             message = f"{self.request.name}: {still.name} cannot hold {pixels.name}; formats that can: {able}"
             raise UnsupportedPixels(message)
+        self.changes += hidden_colours(image) if self._lossless else []
         coded = "bgra" if self._lossless else still.written[pixels.name]
         options = {"pix_fmt": coded, **still.options, **self._own_options(image)}
         encoder = self._encoder(pixels.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from bridge.errors import UnsupportedPixels
 
 if TYPE_CHECKING:
     from bridge.media.pixels import PixelFormat
+
+    _Layout: TypeAlias = tuple[PixelFormat, tuple[int, int]]  # width and height
 
 __all__ = ["Planes"]
 
@@ -31,13 +33,34 @@ class Planes(Array):
     ((6, 6), (4, 6), (2, 3))
     """
 
-    _layout: tuple[PixelFormat, tuple[int, int]] | None = None
+    _layout: _Layout | None = None
+
+    def __array_finalize__(self, source: object) -> None:
+        """Keep the planes in copies and views of the whole, not in parts. Called by numpy."""
+        super().__array_finalize__(source)
+        if isinstance(source, Planes) and (self.shape, self.strides) == (source.shape, source.strides):
+            self._take(source._layout)  # noqa: SLF001 - of our own kind
+
+    def _take(self, layout: _Layout | None) -> None:
+        self._layout = layout
+        self.is_picture = layout is None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the planes."""
+        make, arguments, state = super().__reduce__()
+        return make, arguments, (state, self._layout)
+
+    def __setstate__(self, state: Any) -> None:
+        """Unpickle with the planes."""
+        inner, layout = state
+        super().__setstate__(inner)
+        self._take(layout)
 
     @classmethod
     def of(cls, frame: np.ndarray[Any, Any], pixels: PixelFormat, size: tuple[int, int]) -> Self:
         """View the memory of a frame of that format, of that width and height."""
         made = cls(frame)
-        made._layout = pixels, size
+        made._take((pixels, size))
         return made
 
     @property
@@ -71,8 +94,8 @@ class Planes(Array):
         """
         return self._component(3)
 
-    def _known(self) -> tuple[PixelFormat, tuple[int, int]]:
-        if self._layout is None:
+    def _known(self) -> _Layout:
+        if self._layout is None or not self.flags.c_contiguous:  # a transposed one has kept its layout
             raise UnsupportedPixels("only a whole frame has planes, not a part of one or what was calculated from it")
         return self._layout
 

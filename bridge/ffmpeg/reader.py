@@ -126,18 +126,22 @@ class FilmReader(Reader):
         self._decoder: Decoder | None = None
         self._count: int | None = None
         self._probed: MediaInfo | None = None
-        self._number = stream
+        self._number = _count(stream, "stream", 0)
         self._loop = loop
         self._skipped = False  # frames that were listed and did not come
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
-        self._every = operator.index(every)
+        self._every = _count(every, "every", 1)
         self._ahead: dict[int, Found] = {}  # frames that were read with others
         self._coloured = False  # whether it was looked which matrix to assume
         self._transparency = transparency(self.request.kind or "", self.request.read_at, self.request.size)
         self._tone = tone_map(self._video, pixelformat, dtype) if tonemap else None
         named = pixelformat or self._pixels_of("uint16" if self._tone else dtype)
         self._pixels = self._native() if named == "native" else pixel_format(named)
+        if pixelformat and dtype is not None and self._pixels.dtype.name != np.dtype(dtype).name:
+            raise ValueError(
+                f"pixelformat={pixelformat!r} is {self._pixels.dtype.name} here; leave out dtype={dtype!r}"
+            )
         wish = argv.Wish(
             crop=self._part(crop, region, turned=bool(rotate)),
             size=read_size(size),
@@ -148,8 +152,8 @@ class FilmReader(Reader):
             decoder=self._layered() if has_alpha(self._pixels.name) else "",
         )
         self._free = loop or wish.counted
-        if self._every < 1 or (self._free and self._every > 1):
-            raise ValueError(f"every is a number from 1, and goes with none of fps, loop and ..._params; not {every!r}")
+        if self._free and self._every > 1:
+            raise ValueError("every= goes with none of fps=, loop=, input_params= and output_params=")
         self._tool = toolbox().find("ffmpeg")
         self._look_at(
             Order(
@@ -172,7 +176,10 @@ class FilmReader(Reader):
         """Give the pixel format of a dtype, or the usual one."""
         if dtype is None:
             return self._default_pixels()
-        name = _DTYPES.get((np.dtype(dtype).name, self.transparent))
+        try:
+            name = _DTYPES.get((np.dtype(dtype).name, self.transparent))
+        except TypeError:
+            name = None
         if name is None:
             raise UnsupportedPixels(f"{self.request.name}: dtype is 'uint8' or 'uint16', not {dtype!r}")
         return name
@@ -643,6 +650,17 @@ _DTYPES = {
     ("uint16", False): "rgb48le",
     ("uint16", True): "rgba64le",
 }
+
+
+def _count(value: Any, name: str, least: int) -> int:
+    """Read a keyword that is a whole number."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise ValueError(f"{name} is a number from {least}, not {value!r}")
+    return number
 
 
 _AHEAD = 8  # frames that are read together where only some are wanted

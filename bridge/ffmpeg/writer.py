@@ -244,6 +244,8 @@ class FilmWriter(Writer):
                 f"{self.request.name}: {self._video['c:v']} as it is set up would drop {' and '.join(drops)}: give an "
                 "array without, or a pixelformat= that keeps it; formats that can: WEBM, MKV with codec='ffv1', APNG"
             )
+        if self._video.get("pix_fmt") == "gbrap" and pixels.name == "rgba" and self._times is None:
+            pixels = pixel_format("gbrap")  # swscale's way there rounds the alpha
         if kept:
             self.changes.append(f"of {pixels.depth} bits a channel {self._video['c:v']} keeps 10")
         return pixels

@@ -101,7 +101,9 @@ PICTURES: tuple[Picture, ...] = (
         written=frozenset({(3, 8), (4, 8)}),
         fixes=("-auto-orient",), options=("-orient", "TopLeft"),  # ImageMagick 6 else leaves it upside down
     ),
-    Picture(name="PCX", coder="pcx", description="PC Paintbrush", extensions=(".pcx",), written=frozenset({(3, 8)})),
+    Picture(
+        name="PCX", coder="pcx", description="PC Paintbrush", extensions=(".pcx",), kinds=("pcx",), written=_RGB,
+    ),
     Picture(name="ICO", coder="ico", description="Windows icon", extensions=(".ico",), kinds=("ico",)),
     Picture(name="PSD", coder="psd", description="Photoshop document", extensions=(".psd",), kinds=("psd",)),
     Picture(

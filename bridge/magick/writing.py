@@ -13,7 +13,7 @@ from bridge.magick import argv
 from bridge.magick.pictures import PICTURES
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import embed
-from bridge.media.pixels import for_array, memory_of
+from bridge.media.pixels import for_array, hidden_colours, memory_of
 from bridge.media.pnm import pam_header
 from bridge.process.child import Child
 from bridge.process.tools import toolbox
@@ -61,6 +61,7 @@ class PictureWriter(Writer):
             message = f"{self.request.name}: {self._format.name} holds one picture; write a film, a GIF or a TIFF"
             raise UnsupportedPixels(message)
         self._check(image)
+        self.changes += hidden_colours(image) if self._wanted is self._picture.lossless else []
         arguments = argv.write(self._tool.path, self._picture.coder, self._options(image))
         with self.request.output() as part:
             child = self._child = Child(arguments, subject=self.request.name, feed=True, stdout=part, scratch=True)
@@ -92,6 +93,8 @@ class PictureWriter(Writer):
 
     def _options(self, image: np.ndarray[Any, Any]) -> list[str]:
         options = [option.format(quality=self._quality) for option in self._wanted]
+        if image.ndim == 3 and image.shape[2] == 3:  # colours that happen to be gray else become one channel
+            options += ["-type", "TrueColor"]
         if self._picture.coder == "png":
             options += _png_options(for_array(image).channels, image.itemsize * 8)
         return options

@@ -12,7 +12,7 @@ from bridge.errors import UnsupportedPixels
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "memory_of", "pixel_format"]
+__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "hidden_colours", "memory_of", "pixel_format"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,3 +281,9 @@ def for_array(image: np.ndarray[Any, Any]) -> PixelFormat:
         )
         raise UnsupportedPixels(message)
     return PIXEL_FORMATS[name]
+
+
+def hidden_colours(image: np.ndarray[Any, Any]) -> list[str]:
+    """Tell that colours are lost of pixels that are wholly transparent, as libwebp clears them; nothing if none are."""
+    hidden = image.ndim == 3 and image.shape[2] == 4 and image[image[..., 3] == 0, :3].any()
+    return ["colours of what is wholly transparent are not kept"] if hidden else []

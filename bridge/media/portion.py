@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -111,15 +112,18 @@ def portion_of(
     return Portion(box=box, size=scaled[::-1] if scaled and turned else scaled)
 
 
+_MOST = 1 << 20  # pixels a side
+
+
 def read_size(size: Any) -> tuple[int, int] | None:
     """Read a size, ``(320, 180)`` or ``"320x180"``."""
     if size is None:
         return None
     try:
-        width, height = map(int, str(size).lower().split("x") if isinstance(size, str) else size)
+        width, height = map(int, size.lower().split("x")) if isinstance(size, str) else map(operator.index, size)
     except (TypeError, ValueError):
         width = height = 0
-    if width < 1 or height < 1:
+    if not (1 <= width <= _MOST and 1 <= height <= _MOST):
         raise ValueError(f"size is (width, height) or 'WIDTHxHEIGHT', not {size!r}")
     return width, height
 

@@ -6,6 +6,7 @@ a file costs no more than itself.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING
 
@@ -122,10 +123,15 @@ def _is_apng(head: bytes) -> bool:
     return control > 0 and (pixels < 0 or control < pixels)
 
 
-def _less_certain(head: bytes) -> str | None:
+_PCX = re.compile(rb"\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08]")
+
+
+def _less_certain(head: bytes) -> str | None:  # noqa: PLR0911 - a list of cases
     """Recognise what has a weak signature or none at a fixed place."""
     if head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3] in (b" ", b"\n", b"\r", b"\t"):
         return "pfm" if head[1:2] in b"Ff" else "pnm"
+    if _PCX.match(head):
+        return "pcx"
     if head[:2] == b"\x01\xda" and head[2:3] in b"\0\x01" and head[3:4] in b"\x01\x02":
         return "sgi"
     layout = ts_layout(head)

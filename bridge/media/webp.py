@@ -16,7 +16,7 @@ MOST_TICKS = (1 << 24) - 1  # milliseconds of one frame
 _DISPOSED = 1
 
 
-def timed(content: bytes, ticks: Sequence[int]) -> bytes:
+def timed(content: bytes, ticks: Sequence[int], *, loop: int = 0) -> bytes:
     """Give each frame the milliseconds that it is shown.
 
     Parameters
@@ -26,6 +26,8 @@ def timed(content: bytes, ticks: Sequence[int]) -> bytes:
         one that is shown longer. These become frames again, which add nothing to the one before.
     ticks : sequence of int
         One for each frame that the encoder was given.
+    loop : int
+        How often it plays, where the encoder has made a still picture of frames that are all alike.
 
     Raises
     ------
@@ -36,6 +38,8 @@ def timed(content: bytes, ticks: Sequence[int]) -> bytes:
     frames = sum(name == b"ANMF" for name, _ in _chunks(content))
     if not frames and len(left) == 1:  # a still picture
         return content
+    if not frames:
+        content, frames = _animation(content, loop), 1
     for name, body in _chunks(content):
         if name != b"ANMF":
             made += _chunk(name, body)
@@ -55,6 +59,31 @@ def timed(content: bytes, ticks: Sequence[int]) -> bytes:
     if left or frames:
         raise CorruptMedia(f"the animation that was made does not hold the {len(ticks)} frames that were given")
     return b"RIFF" + struct.pack("<L", len(made) + 4) + b"WEBP" + bytes(made)
+
+
+def _animation(content: bytes, loop: int) -> bytes:
+    """Make an animation of one frame out of a still picture."""
+    body, size, alpha = b"", b"", 0
+    for name, data in _chunks(content):
+        if name not in (b"ALPH", b"VP8 ", b"VP8L"):
+            continue
+        body += _chunk(name, data)
+        alpha |= 16 * (name == b"ALPH" or (name == b"VP8L" and bool(data[4] & 16)))
+        if name == b"VP8L":
+            bits = int.from_bytes(data[1:5], "little")
+            size = (bits & 0x3FFF).to_bytes(3, "little") + (bits >> 14 & 0x3FFF).to_bytes(3, "little")
+        elif name == b"VP8 ":
+            sides = [(int.from_bytes(data[at : at + 2], "little") & 0x3FFF) - 1 for at in (6, 8)]
+            size = b"".join(side.to_bytes(3, "little") for side in sides)
+    if not size:
+        raise CorruptMedia("the animation that was made holds no picture")
+    made = _chunk(b"VP8X", bytes([_ANIMATED | alpha, 0, 0, 0]) + size)
+    made += _chunk(b"ANIM", bytes(4) + loop.to_bytes(2, "little"))
+    made += _chunk(b"ANMF", bytes(6) + size + bytes([1, 0, 0, _UNBLENDED]) + body)
+    return b"RIFF" + struct.pack("<L", len(made) + 4) + b"WEBP" + made
+
+
+_ANIMATED, _UNBLENDED = 2, 2
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -133,7 +133,7 @@ def test_each_so_manyth_frame_of_a_damaged_film(film: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("keywords", [{"every": 0}, {"every": -2}, {"every": 2, "fps": 5}, {"every": 2, "loop": True}])
 def test_what_is_no_number_of_frames_is_refused(keywords: dict[str, Any], film: Path) -> None:
-    with pytest.raises(ValueError, match="every is a number from 1"):
+    with pytest.raises(ValueError, match=r"every is a number from 1|every= goes with none of"):
         bridge.get_reader(film, **keywords)
 
 
