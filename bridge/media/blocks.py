@@ -122,7 +122,7 @@ def find(kind: str, read_at: ReadAt) -> Found:
     """Gather the blocks of a file of that kind; one that is cut or damaged ends the walk, never in an error."""
     found, data = Found(), _within(read_at)
     with contextlib.suppress(*DAMAGE):
-        if kind == "tiff":
+        if kind in ("tiff", "raw"):  # most camera RAW is TIFF
             _tiff(data, found)
         elif kind in _WALKERS:
             _WALKERS[kind](Window(data), found)

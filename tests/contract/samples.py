@@ -332,6 +332,7 @@ UNSAMPLED = {
     "FITS": "test_volumes.py",
     "DICOM": "test_volumes.py",
     "DCM": "test_volumes.py",
+    "RAW": "test_camera_raw.py",
     "TGA-GRAY": "test_transparent_stills.py",
     "EXR": "it is only written; EXR-FFMPEG reads it",
     "JXL": "nothing here but ffmpeg makes it",
