@@ -279,6 +279,7 @@ class Child:
         ToolTimeout
             If it takes nothing for `seconds`; it is gone then.
         """
+        data = data.cast("B")  # else it has rows, and a part of it is counted in these
         with self._lock:
             stdin = self._open_end(self._process.stdin)
             try:
