@@ -43,6 +43,7 @@ class PictureWriter(Writer):
         self._tool = toolbox().find("magick")
         self._picture = self._format.picture
         self._quality = self._picture.quality if quality is None else quality
+        self._lossless = lossless
         self._wanted = self._picture.lossless if lossless else self._picture.options
         if lossless and not self._wanted:
             raise ValueError(f"{self._format.name} takes no lossless=True; WebP does")
@@ -61,7 +62,7 @@ class PictureWriter(Writer):
             message = f"{self.request.name}: {self._format.name} holds one picture; write a film, a GIF or a TIFF"
             raise UnsupportedPixels(message)
         self._check(image)
-        self.changes += hidden_colours(image) if self._wanted is self._picture.lossless else []
+        self.changes += hidden_colours(image) if self._lossless else []
         arguments = argv.write(self._tool.path, self._picture.coder, self._options(image))
         with self.request.output() as part:
             child = self._child = Child(arguments, subject=self.request.name, feed=True, stdout=part, scratch=True)

@@ -76,6 +76,9 @@ def test_colours_that_cannot_be_seen_and_are_lost_are_told(format: str, tmp_path
         with bridge.get_writer(tmp_path / "a.webp", format, mode="I", lossless=True) as writer:
             writer.append_data(frame)
         assert sum("wholly transparent" in change for change in writer.changes) == told
+    with bridge.get_writer(tmp_path / "a.png") as writer:
+        writer.append_data(frame)
+    assert writer.changes == []  # PNG keeps them
 
 
 def test_utvideo_keeps_alpha(tmp_path: Path) -> None:
