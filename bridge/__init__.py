@@ -28,7 +28,7 @@ from bridge.api import (
 )
 from bridge.core.array import Array
 from bridge.errors import BridgeError
-from bridge.limits import Limits
+from bridge.limits import Limits, configure
 
 if TYPE_CHECKING:
     from bridge.catalogue import formats
@@ -42,6 +42,7 @@ __all__ = [
     "Array",
     "BridgeError",
     "Limits",
+    "configure",
     "errors",
     "formats",
     "get_reader",

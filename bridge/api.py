@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.core.array import Array, MemoryGuard, check_volume, nbytes
 from bridge.errors import UnsupportedPixels
-from bridge.limits import DEFAULT, Limits
+from bridge.limits import Limits, of_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,13 @@ __all__ = [
 
 
 def get_reader(
-    uri: Any, format: str | None = None, mode: str = "?", *, limits: Limits = DEFAULT, **kwargs: Any
+    uri: Any,
+    format: str | None = None,
+    mode: str = "?",
+    *,
+    limits: Limits | None = None,
+    trust: str | None = None,
+    **kwargs: Any,
 ) -> Reader:
     """Return a reader, which reads data and metadata from a file.
 
@@ -46,8 +52,10 @@ def get_reader(
         A format's name or an extension. By default the content decides.
     mode : {"i", "I", "v", "V", "?"}
         What is expected: an image, multiple images, a volume, multiple volumes, anything.
-    limits : Limits
-        What the call may cost.
+    limits : Limits, optional
+        What the call may cost, and whom it trusts; by default what `configure` set.
+    trust : {"trusted", "normal", "untrusted"}, optional
+        Short for ``limits=Limits(trust=...)``.
     **kwargs
         Keywords of the format's reader.
 
@@ -74,7 +82,7 @@ def get_reader(
 
     if format is not None and format.lower() == "sequence" and not isinstance(uri, Series):
         uri = sequence(uri)
-    request = Request(uri, mode, kwargs=kwargs, limits=limits)
+    request = Request(uri, mode, kwargs=kwargs, limits=of_call(limits, trust))
     try:
         return reader_for(request, format).get_reader(request)
     except BaseException:
@@ -83,7 +91,13 @@ def get_reader(
 
 
 def get_writer(
-    uri: Any, format: str | None = None, mode: str = "?", *, limits: Limits = DEFAULT, **kwargs: Any
+    uri: Any,
+    format: str | None = None,
+    mode: str = "?",
+    *,
+    limits: Limits | None = None,
+    trust: str | None = None,
+    **kwargs: Any,
 ) -> Writer:
     """Return a writer, which writes data and metadata to a file.
 
@@ -98,8 +112,10 @@ def get_writer(
         A format's name or an extension. By default the file's extension decides.
     mode : {"i", "I", "v", "V", "?"}
         What will be written.
-    limits : Limits
-        What the call may cost.
+    limits : Limits, optional
+        What the call may cost, and whom it trusts; by default what `configure` set.
+    trust : {"trusted", "normal", "untrusted"}, optional
+        Short for ``limits=Limits(trust=...)``.
     **kwargs
         Keywords of the format's writer.
 
@@ -111,7 +127,7 @@ def get_writer(
     from bridge.catalogue import writer_for
     from bridge.core.request import Request
 
-    request = Request(uri, mode, writing=True, kwargs=kwargs, limits=limits)
+    request = Request(uri, mode, writing=True, kwargs=kwargs, limits=of_call(limits, trust))
     try:
         return writer_for(request, format).get_writer(request)
     except BaseException:
@@ -353,13 +369,15 @@ def show_formats() -> None:
     print(table())
 
 
-def probe(uri: Any, *, limits: Limits = DEFAULT) -> MediaInfo:
+def probe(uri: Any, *, limits: Limits | None = None, trust: str | None = None) -> MediaInfo:
     """Tell what a file holds, without decoding it where that is possible.
 
     Parameters
     ----------
     uri : str or path
         The file.
+    limits, trust
+        As for `get_reader`.
 
     Returns
     -------
@@ -371,6 +389,6 @@ def probe(uri: Any, *, limits: Limits = DEFAULT) -> MediaInfo:
     >>> probe("clip.mp4").video.fps                      # doctest: +SKIP
     Fraction(30000, 1001)
     """
-    with get_reader(uri, limits=limits) as reader:
+    with get_reader(uri, limits=limits, trust=trust) as reader:
         described: MediaInfo = reader.info
         return described

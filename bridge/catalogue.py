@@ -14,7 +14,7 @@ from bridge.core.manager import FormatManager
 from bridge.core.request import Request
 from bridge.core.sequence import SeriesFormat
 from bridge.core.uri import Series
-from bridge.errors import UnknownFormat
+from bridge.errors import ForbiddenFormat
 from bridge.ffmpeg.animation import animation_formats
 from bridge.ffmpeg.image import still_formats
 from bridge.ffmpeg.video import film_formats
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bridge.core.array import Array
     from bridge.core.format import Reader
+    from bridge.limits import Limits
 
 __all__ = ["formats", "reader_for", "writer_for"]
 
@@ -67,9 +68,9 @@ def _plugins() -> Iterator[Format]:
             log.error("the format plug-in %s gave %r, which is no Format", point, format)
 
 
-def _opened(uri: Any, **kwargs: Any) -> Reader:
+def _opened(uri: Any, limits: Limits, **kwargs: Any) -> Reader:
     """Open the reader of one picture of a series."""
-    request = Request(uri, "i", kwargs=kwargs)
+    request = Request(uri, "i", kwargs=kwargs, limits=limits)
     try:
         return reader_for(request, None).get_reader(request)
     except BaseException:
@@ -77,13 +78,13 @@ def _opened(uri: Any, **kwargs: Any) -> Reader:
         raise
 
 
-def _read_one(uri: Any, **kwargs: Any) -> Array:
-    with _opened(uri, **kwargs) as reader:
+def _read_one(uri: Any, limits: Limits, **kwargs: Any) -> Array:
+    with _opened(uri, limits, **kwargs) as reader:
         return reader.get_data(0)
 
 
-def _describe_one(uri: Any) -> Any:
-    with _opened(uri) as reader:
+def _describe_one(uri: Any, limits: Limits) -> Any:
+    with _opened(uri, limits) as reader:
         return reader.info
 
 
@@ -97,16 +98,31 @@ def reader_for(request: Request, name: str | None) -> Format:
     Raises
     ------
     UnknownFormat
-        If none does.
+        If none does; `ForbiddenFormat` if that is for want of trust.
     """
     request.kind = None if isinstance(request.resource, Series) else sniff(request.head)
-    if request.kind in ("svg", "pdf", "postscript"):
-        message = (
-            f"{request.name} is a {request.kind.upper()} document: drawing it means running its content, "
-            "which bridge does not do; convert it to PNG first"
-        )
-        raise UnknownFormat(message)
+    _check_trust(request)
     return formats.find_reader(request, name)
+
+
+_DOCUMENTS = ("svg", "pdf", "postscript")
+_STRANGERS = ("png", "apng", "jpeg", "gif", "webp", "bmp", "tiff", "mp4", "matroska", "avi")
+
+
+def _check_trust(request: Request) -> None:
+    """Refuse what is not read at the request's level of trust."""
+    kind, trust = request.kind, request.limits.trust
+    if kind in _DOCUMENTS and trust != "trusted":
+        raise ForbiddenFormat(
+            f"{request.name} is a {kind.upper()} document: drawing it means running its content; "
+            "if it is your own, trust='trusted' does that"
+        )
+    if trust == "untrusted" and kind not in _STRANGERS and not isinstance(request.resource, Series):
+        what = f"a {kind.upper()} file" if kind else "of no known kind"
+        raise ForbiddenFormat(
+            f"{request.name} is {what}; untrusted content is read as one of {', '.join(_STRANGERS)} only; "
+            "if you know where it comes from, trust='normal' reads more"
+        )
 
 
 def writer_for(request: Request, name: str | None) -> Format:

@@ -8,6 +8,8 @@
     │   └── UriIsDirectory (IsADirectoryError)  it is a directory
     ├── ForbiddenUri (PermissionError)          it may not be read, or nothing may be written there
     ├── UnknownFormat (ValueError)              no Format knows this content, name or extension
+    │   └── ForbiddenFormat (PermissionError)   it is known, but not read at this level of trust
+    ├── ForbiddenOption (PermissionError)       an option is not taken at this level of trust
     ├── UnsupportedPixels (ValueError)          this dtype, shape or depth cannot be held
     ├── CorruptMedia (ValueError)               the content is damaged, or not what it says it is
     ├── TruncatedMedia (EOFError)               the content ended early; ``got`` says how much was read
@@ -33,6 +35,8 @@ __all__ = [
     "Closed",
     "CorruptMedia",
     "DamageWarning",
+    "ForbiddenFormat",
+    "ForbiddenOption",
     "ForbiddenUri",
     "LimitExceeded",
     "MissingCodec",
@@ -122,6 +126,14 @@ class ForbiddenUri(BridgeError, PermissionError):
 
 class UnknownFormat(BridgeError, ValueError):
     """No Format knows this content, name or extension."""
+
+
+class ForbiddenFormat(UnknownFormat, PermissionError):
+    """The format is known, but is not read at the call's level of trust."""
+
+
+class ForbiddenOption(BridgeError, PermissionError):
+    """An option, of the user's own for a program, is not taken at the call's level of trust."""
 
 
 class UnsupportedPixels(BridgeError, ValueError):

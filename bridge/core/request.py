@@ -17,7 +17,7 @@ from bridge.core.source import open_source, readable
 from bridge.core.target import Target, not_placed, target_for, writable
 from bridge.core.uri import FilePath, parse
 from bridge.errors import UriError
-from bridge.limits import DEFAULT, Limits
+from bridge.limits import Limits, in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +47,8 @@ class Request:
         Whether this is an output.
     kwargs : dict
         The user's further keywords, for the Reader or Writer.
-    limits : Limits
-        What the call may cost.
+    limits : Limits, optional
+        What the call may cost; by default what is in force.
     name : str, optional
         What messages call it, where that is not the uri.
 
@@ -71,7 +71,7 @@ class Request:
         *,
         writing: bool = False,
         kwargs: dict[str, Any] | None = None,
-        limits: Limits = DEFAULT,
+        limits: Limits | None = None,
         name: str | None = None,
     ) -> None:
         if mode not in MODES:
@@ -79,7 +79,7 @@ class Request:
         self.uri = uri
         self.mode = mode
         self.kwargs = dict(kwargs or {})
-        self.limits = limits
+        self.limits = limits or in_force()
         self.kind: str | None = None
         self.resource = (writable if writing else readable)(parse(uri))
         self.name = name or str(self.resource)

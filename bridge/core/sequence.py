@@ -89,11 +89,11 @@ class SeriesReader(Reader):
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index >= len(self._files):
             return None
-        image = self._format.read(self._files[index], **self._kwargs)
+        image = self._format.read(self._files[index], self.request.limits, **self._kwargs)
         return image, {**image.meta, "index": index, "file": str(self._files[index])}
 
     def _info(self) -> Any:
-        return self._format.probe(self._files[0])
+        return self._format.probe(self._files[0], self.request.limits)
 
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is None:
