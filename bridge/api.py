@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bridge.core.array import Array, MemoryGuard, check_volume, nbytes
 from bridge.errors import UnsupportedPixels
 from bridge.limits import Limits, of_call
+from bridge.turns import turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
 
     from bridge.core.format import Reader, Writer
+    from bridge.core.request import Request
     from bridge.media.info import MediaInfo
 
 __all__ = [
@@ -75,19 +78,37 @@ def get_reader(
     ...     for frame in reader:
     ...         print(frame.shape, frame.meta["time"])
     """
+    return _reader(_request(uri, format, mode, of_call(limits, trust), kwargs), format)
+
+
+def _request(uri: Any, format: str | None, mode: str, limits: Limits, kwargs: dict[str, Any]) -> Request:
+    """Open what is to be read; an address is downloaded here."""
     # Imported here, as in get_writer, so that `import bridge` costs next to nothing beside numpy.
-    from bridge.catalogue import reader_for
     from bridge.core.request import Request
     from bridge.core.uri import Series, sequence
 
     if format is not None and format.lower() == "sequence" and not isinstance(uri, Series):
         uri = sequence(uri)
-    request = Request(uri, mode, kwargs=kwargs, limits=of_call(limits, trust))
+    return Request(uri, mode, kwargs=kwargs, limits=limits)
+
+
+def _reader(request: Request, format: str | None) -> Reader:
+    from bridge.catalogue import reader_for
+
     try:
         return reader_for(request, format).get_reader(request)
     except BaseException:
         request.close()
         raise
+
+
+@contextmanager
+def _read_in_turn(uri: Any, format: str | None, mode: str, kwargs: dict[str, Any]) -> Iterator[Reader]:
+    """Open a reader for one call, and end its children before the next one's turn comes."""
+    limits = of_call(kwargs.pop("limits", None), kwargs.pop("trust", None))
+    request = _request(uri, format, mode, limits, kwargs)
+    with request, turn(limits), _reader(request, format) as reader:
+        yield reader
 
 
 def get_writer(
@@ -178,7 +199,7 @@ def volread(uri: Any, format: str | None = None, **kwargs: Any) -> Array:
 
 
 def _read_first(uri: Any, format: str | None, mode: str, kwargs: dict[str, Any]) -> Array:
-    with get_reader(uri, format, mode, **kwargs) as reader:
+    with _read_in_turn(uri, format, mode, kwargs) as reader:
         image = reader.get_data(0)
         image.meta = {**reader.get_meta_data(), **image.meta}
         return image
@@ -229,7 +250,7 @@ def _read_all(
     uri: Any, format: str | None, mode: str, memtest: bool | float | str, kwargs: dict[str, Any]
 ) -> list[Array]:
     images = []
-    with get_reader(uri, format, mode, **kwargs) as reader:
+    with _read_in_turn(uri, format, mode, kwargs) as reader:
         limits = reader.request.limits
         default = limits.images_memory if mode == "I" else limits.volumes_memory
         guard = MemoryGuard(default if memtest is True else nbytes(memtest), reader.request.name)

@@ -15,6 +15,7 @@
     ├── TruncatedMedia (EOFError)               the content ended early; ``got`` says how much was read
     ├── NoSuchFrame (IndexError)                there is no frame with that index
     ├── LimitExceeded (RuntimeError)            a limit of ``bridge.Limits`` was reached
+    ├── SandboxMissing (RuntimeError)           untrusted content, and this system cannot box a child
     ├── Closed (RuntimeError)                   the reader or writer is closed already
     ├── MissingCodec (LookupError)              the program is there, but it lacks this encoder or format
     ├── ToolMissing (FileNotFoundError)         the program is not on this machine
@@ -42,6 +43,7 @@ __all__ = [
     "MissingCodec",
     "NoSuchFrame",
     "OutputFailed",
+    "SandboxMissing",
     "ToolFailed",
     "ToolMissing",
     "ToolTimeout",
@@ -154,6 +156,10 @@ class NoSuchFrame(BridgeError, IndexError):
 
 class LimitExceeded(BridgeError, RuntimeError):
     """A limit was reached; the message names it, its value, what was reached and how to raise it."""
+
+
+class SandboxMissing(BridgeError, RuntimeError):
+    """The content is not trusted, and this system has no box to put its decoder in."""
 
 
 class Closed(BridgeError, RuntimeError):

@@ -24,6 +24,7 @@ import hypothesis
 import psutil
 import pytest
 
+from bridge.process import spawning
 from tests.fakes.programs import FakeMaker
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def _stable(things: frozenset[str]) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(request: pytest.FixtureRequest, _own_temporary_folder: Path) -> Iterator[None]:
+    spawning.begin()  # it stays for the next test
     before = _State.now()
     yield
     left: set[str] = set()

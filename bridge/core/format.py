@@ -5,6 +5,7 @@ A program's subclass writes only underscore methods; whatever users can do wrong
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import operator
@@ -24,6 +25,7 @@ from bridge.errors import (
     UnknownFormat,
     UnsupportedPixels,
 )
+from bridge.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -90,10 +92,17 @@ class Reader(_Stream):
         super().__init__(format, request)
         self._next = 0
         try:
-            self._open(**request.kwargs)
+            with self._at_work():
+                self._open(**request.kwargs)
         except BaseException:
             self.close()
             raise
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Hold a turn and the lock: for whatever may wait for a child."""
+        with turn(self._request.limits), self._lock:
+            yield
 
     # What a program's subclass writes
 
@@ -163,13 +172,13 @@ class Reader(_Stream):
     def info(self) -> Any:
         """What the file holds, as `bridge.probe` gives it."""
         self._check_open()
-        with self._lock:
+        with self._at_work():
             return self._info()
 
     def expected_bytes(self) -> int | None:
         """Tell how many bytes all images together will take; None where only reading them tells."""
         self._check_open()
-        with self._lock:
+        with self._at_work():
             return self._expected()
 
     def close(self) -> None:
@@ -199,7 +208,7 @@ class Reader(_Stream):
             0 for files with metadata only, 1 for single images, N for a series, inf for streams.
         """
         self._check_open()
-        with self._lock:
+        with self._at_work():
             return self._length()
 
     def __len__(self) -> int:
@@ -229,7 +238,7 @@ class Reader(_Stream):
             If there is none with that index.
         """
         self._check_open()
-        with self._lock:
+        with self._at_work():
             if kwargs:
                 self._format.refuse(kwargs)
             wanted = self._checked(index)
@@ -258,7 +267,7 @@ class Reader(_Stream):
         index = 0
         while True:
             self._check_open()
-            with self._lock:
+            with self._at_work():
                 found = self._read(index)
             if found is None:
                 return
@@ -301,7 +310,7 @@ class Reader(_Stream):
             If the images differ in shape.
         """
         self._check_open()
-        with self._lock:
+        with self._at_work():
             wanted = [self._checked(index) for index in indexes]
             length = self.get_length() if wanted else 0
             for index in wanted:
@@ -370,7 +379,7 @@ class Reader(_Stream):
     def get_meta_data(self, index: SupportsIndex | None = None) -> dict[str, Any]:
         """Read the metadata of one image, or, without an index, of the file."""
         self._check_open()
-        with self._lock:
+        with self._at_work():
             if index is None:
                 return dict(self._meta(None))
             position = self._checked(index)

@@ -62,9 +62,12 @@ _DEMUX_TIME_BASE_SINCE = (6, 1)  # -1 before; gone in 9
 
 
 def _reads(demuxer: str | None) -> dict[str, Any]:
-    """Give the options that name a demuxer; that of GIF else makes 0.10 s of 0.01 s."""
-    options: dict[str, Any] = {"f": demuxer} if demuxer else {}
-    return options | ({"min_delay": 1} if demuxer == "gif" else {})
+    """Give the options that name a demuxer, and keep it from opening anything further.
+
+    That of GIF else makes 0.10 s of 0.01 s.
+    """
+    options: dict[str, Any] = {"f": demuxer, "format_whitelist": demuxer} if demuxer else {}
+    return options | {"protocol_whitelist": "file,pipe"} | ({"min_delay": 1} if demuxer == "gif" else {})
 
 
 def _passthrough(release: Release) -> dict[str, str]:
@@ -333,7 +336,7 @@ class Sound:
 
     def stream(self) -> Any:
         """Give the audio stream as an input of a command."""
-        options: dict[str, Any] = {"f": self.demuxer}
+        options: dict[str, Any] = _reads(self.demuxer)
         if self.offset:
             options["itsoffset"] = _microseconds(self.offset)
         if self.seconds is not None:
@@ -419,7 +422,7 @@ def remux(
     demuxer: str, muxer: str, *, sound: Sound | None = None, extra: Sequence[str] = (), film: str = INPUT
 ) -> tuple[str, ...]:
     """Put the film that is standard input, unchanged, into a file anew, and sound beside it."""
-    source = ffmpeg.input(film, f=demuxer)
+    source = ffmpeg.input(film, **_reads(demuxer))
     streams = [source["v:0"], *([sound.stream()] if sound else [])]
     options: dict[str, Any] = {"c:v": "copy", "map_metadata": 0, **(sound.options if sound else {})}
     if sound is None:

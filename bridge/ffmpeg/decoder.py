@@ -14,6 +14,7 @@ from bridge.ffmpeg.listing import sizes
 from bridge.media.nut import NutFraming
 from bridge.media.pixels import memory_of
 from bridge.process.child import Child
+from bridge.process.isolation import box_for
 from bridge.process.pipes import FrameSource
 
 if TYPE_CHECKING:
@@ -102,7 +103,12 @@ class Decoder:
         )
         whole = order.film.request.input() if packets is None else contextlib.nullcontext(packets)
         with whole as descriptor:
-            child = Child((order.tool.path, *arguments), subject=order.film.request.name, stdin=descriptor)
+            child = Child(
+                (order.tool.path, *arguments),
+                subject=order.film.request.name,
+                box=box_for(limits, "film"),
+                stdin=descriptor,
+            )
         self._source: FrameSource[FrameHead] = FrameSource(
             child, NutFraming(), first=limits.first_frame, stall=limits.stall
         )

@@ -25,6 +25,7 @@ from bridge.media.sniff import PictureHead, picture_head
 from bridge.media.srgb import Conversion, conversion, take_colorspace
 from bridge.media.whole import is_cut
 from bridge.process.child import Child
+from bridge.process.isolation import box_for
 from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
 
@@ -231,7 +232,12 @@ class StillReader(Reader):
         still = self.request.limits.still
         with (
             self.request.input() as descriptor,
-            Child((self._tool.path, *arguments), subject=self.request.name, stdin=descriptor) as child,
+            Child(
+                (self._tool.path, *arguments),
+                subject=self.request.name,
+                box=box_for(self.request.limits, "picture"),
+                stdin=descriptor,
+            ) as child,
         ):
             source: FrameSource[FrameHead] = FrameSource(child, NutFraming(), first=still, stall=still)
             frame = self._frame(source, pixels).astype(self._pixels.dtype, copy=False)
@@ -305,7 +311,13 @@ class StillWriter(Writer):
         encoder = self._encoder(pixels.name)
         arguments = argv.encode_still(pixels, (image.shape[1], image.shape[0]), encoder, options)
         with self.request.output() as part:
-            self._child = Child((self._tool.path, *arguments), subject=self.request.name, feed=True, stdout=part)
+            self._child = Child(
+                (self._tool.path, *arguments),
+                subject=self.request.name,
+                box=box_for(self.request.limits, "encoder"),
+                feed=True,
+                stdout=part,
+            )
         self._child.write(memory_of(pixels.memory(image)), self.request.limits.stall)
         self._child.end_input()
         if self._held:

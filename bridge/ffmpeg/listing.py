@@ -25,6 +25,7 @@ from bridge.media.index import (
 from bridge.media.info import maybe_in_fields
 from bridge.media.pixels import pixel_format
 from bridge.process.child import Child, words
+from bridge.process.isolation import box_for
 from bridge.process.tools import toolbox
 
 if TYPE_CHECKING:
@@ -209,7 +210,12 @@ class _Lines:
         self.troubled = False
         self._view = memoryview(bytearray(_CHUNK))
         with film.request.input() as descriptor:
-            self._child: Child | None = Child((program, *arguments), subject=film.request.name, stdin=descriptor)
+            self._child: Child | None = Child(
+                (program, *arguments),
+                subject=film.request.name,
+                box=box_for(film.request.limits, "film"),
+                stdin=descriptor,
+            )
 
     def more(self) -> list[bytes] | None:
         """Give the next lines; None at the end."""

@@ -13,6 +13,7 @@ from bridge.ffmpeg import argv, banner
 from bridge.media.hdr import HighDynamicRange, is_hdr
 from bridge.media.info import AudioStream, Chapter, MediaInfo, OtherStream, VideoStream, maybe_in_fields
 from bridge.process.child import Output, run, words
+from bridge.process.isolation import box_for
 from bridge.process.tools import Tool, toolbox
 
 if TYPE_CHECKING:
@@ -86,7 +87,13 @@ def listed(request: Request, tool: Tool, arguments: tuple[str, ...]) -> bytes:
 
 def _ask(tool: Tool, arguments: tuple[str, ...], request: Request) -> Output:
     with request.input() as descriptor:
-        return run((tool.path, *arguments), subject=request.name, stdin=descriptor, seconds=request.limits.still)
+        return run(
+            (tool.path, *arguments),
+            subject=request.name,
+            seconds=request.limits.still,
+            box=box_for(request.limits, "picture"),
+            stdin=descriptor,
+        )
 
 
 def _json(said: Output, request: Request) -> dict[str, Any]:

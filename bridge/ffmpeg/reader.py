@@ -520,7 +520,7 @@ class FilmReader(Reader):
             If it takes more memory than ``limits.volumes_memory``.
         """
         self._check_open()
-        with self._lock:
+        with self._at_work():
             film = self._guide.whole()
             begin = int(film.pts[0]) * film.time_base if len(film) else Fraction(0)
             return read_sound(self.request, self._demuxer, stream, begin)
@@ -531,7 +531,7 @@ class FilmReader(Reader):
             raise UnsupportedPixels(
                 f"{self.request.name}: with fps=, loop=, input_params= or output_params= frames are not the file's own"
             )
-        with self._lock:
+        with self._at_work():
             film = self._guide.whole()
             return film if self._every == 1 else film.thinned(self._every)
 

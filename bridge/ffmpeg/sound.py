@@ -13,6 +13,7 @@ from bridge.ffmpeg import argv
 from bridge.ffmpeg.probe import listed, media_info
 from bridge.media.info import AudioStream
 from bridge.process.child import run, words
+from bridge.process.isolation import box_for
 from bridge.process.tools import toolbox
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def read_sound(request: Request, demuxer: str | None, stream: int, begin: Fracti
         said = run(
             (ffmpeg.path, *argv.decode_sound(demuxer, stream, rate, channels)),
             subject=request.name,
+            box=box_for(request.limits, "film"),
             stdin=descriptor,
             seconds=request.limits.finish,
             most=request.limits.volumes_memory,

@@ -22,6 +22,7 @@ from bridge.media.sniff import sniff
 from bridge.media.sound import wav
 from bridge.media.times import Times
 from bridge.process.child import Child
+from bridge.process.isolation import box_for
 from bridge.process.pipes import FrameSink
 from bridge.process.tools import toolbox
 
@@ -284,6 +285,7 @@ class FilmWriter(Writer):
             child = Child(
                 (self._tool.path, *arguments),
                 subject=self.request.name,
+                box=box_for(self.request.limits, "encoder"),
                 feed=True,
                 stdout=files.enter_context(self.request.output(made)),
                 pass_fds=(sound[1],) if sound else (),
@@ -382,6 +384,7 @@ class FilmWriter(Writer):
             child = Child(
                 (self._tool.path, *arguments),
                 subject=self.request.name,
+                box=box_for(self.request.limits, "encoder"),
                 stdin=files.enter_context(film.input()),
                 stdout=files.enter_context(self.request.output()),
                 pass_fds=(sound[1],) if sound else (),

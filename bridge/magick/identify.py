@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import CorruptMedia, MissingCodec
 from bridge.magick import argv
+from bridge.magick.policy import boxed
 from bridge.media.sniff import PictureHead
 from bridge.process.child import run, words
 
@@ -34,7 +35,7 @@ def identify(request: Request, tool: Tool, coder: str) -> PictureHead:
             subject=request.name,
             stdin=descriptor,
             seconds=request.limits.still,
-            scratch=True,
+            **boxed(request.limits),
         )
     head = from_description(said.stdout.decode("ascii", "replace"))
     if head is None:
@@ -56,7 +57,7 @@ def _pages(request: Request, tool: Tool, coder: str) -> int:
             subject=request.name,
             stdin=descriptor,
             seconds=request.limits.still,
-            scratch=True,
+            **boxed(request.limits),
         )
     return max(1, len(said.stdout.split()))
 

@@ -22,6 +22,7 @@ from bridge.errors import (
 from bridge.magick import argv
 from bridge.magick.identify import identify
 from bridge.magick.pictures import PICTURES, Picture
+from bridge.magick.policy import boxed
 from bridge.magick.writing import PictureWriter, is_shallow
 from bridge.media.heif import Heif, heif
 from bridge.media.icc import lab_to_srgb, srgb_profile
@@ -200,7 +201,7 @@ class PictureReader(Reader):
             portion=self._portion,
         )
         still = self.request.limits.still
-        with Child(arguments, subject=self.request.name, feed=True, scratch=True) as child:
+        with Child(arguments, subject=self.request.name, feed=True, **boxed(self.request.limits)) as child:
             behind = place + len(alpha)
             for piece in (self.request.read_at(0, place), alpha, self.request.read_at(behind, size - behind)):
                 child.write(memoryview(piece), still)
@@ -271,9 +272,7 @@ class PictureReader(Reader):
             to_srgb=way,
         )
         profile = self._conversion.profile if self._conversion else b""
-        child = self._child(
-            arguments, {argv.SOURCE: profile, argv.SRGB: srgb_profile()} if way in _BY_PROFILE else None
-        )
+        child = self._child(arguments, {argv.SOURCE: profile, argv.SRGB: srgb_profile()} if way in _BY_PROFILE else {})
         still = self.request.limits.still
         self._position = 0
         if self._layers:
@@ -281,13 +280,15 @@ class PictureReader(Reader):
         self._source = FrameSource(child, PnmFraming(), first=still, stall=still)
         return self._source
 
-    def _child(self, arguments: tuple[str, ...], files: dict[str, bytes] | None) -> Child:
+    def _child(self, arguments: tuple[str, ...], files: dict[str, bytes]) -> Child:
         """Start the program on the content; Lab goes to it as if it were RGB, else it rounds a and b."""
         name = self.request.name
+        laid = boxed(self.request.limits)
+        laid = laid | {"files": laid["files"] | files}
         if self.request.kind != "tiff" or not (changed := as_rgb(self.request.read_at)):
             with self.request.input() as descriptor:
-                return Child(arguments, subject=name, stdin=descriptor, scratch=True, files=files)
-        child = Child(arguments, subject=name, feed=True, scratch=True, files=files)
+                return Child(arguments, subject=name, stdin=descriptor, **laid)
+        child = Child(arguments, subject=name, feed=True, **laid)
         try:
             for at in range(0, self.request.size, _PIECE):
                 piece = bytearray(self.request.read_at(at, _PIECE))
@@ -364,7 +365,7 @@ class PictureReader(Reader):
 
     def _index(self) -> FrameIndex:
         self._check_open()
-        with self._lock:
+        with self._at_work():
             found = self._times()
         if not len(found):
             raise self._no_film()

@@ -11,6 +11,7 @@ from bridge.core.format import Writer
 from bridge.errors import MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.magick import argv
 from bridge.magick.pictures import PICTURES
+from bridge.magick.policy import boxed
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import embed
 from bridge.media.pixels import for_array, hidden_colours, memory_of
@@ -65,7 +66,9 @@ class PictureWriter(Writer):
         self.changes += hidden_colours(image) if self._lossless else []
         arguments = argv.write(self._tool.path, self._picture.coder, self._options(image))
         with self.request.output() as part:
-            child = self._child = Child(arguments, subject=self.request.name, feed=True, stdout=part, scratch=True)
+            child = self._child = Child(
+                arguments, subject=self.request.name, feed=True, stdout=part, **boxed(self.request.limits, writing=True)
+            )
         stall = self.request.limits.stall
         pixels = np.ascontiguousarray(image.astype(">u2", copy=False) if image.itemsize == 2 else image)
         child.write(memoryview(pam_header(image)), stall)
