@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bridge.media.portion import Portion
 
-__all__ = ["PAGED", "SOURCE", "SRGB", "count", "describe", "read", "write"]
+__all__ = ["PAGED", "SOURCE", "SRGB", "count", "density", "describe", "read", "write"]
 
 # PAM's channels follow what ImageMagick thinks of the values (gray with a gamma chunk comes as RGB, colours
 # that happen to be gray come as one channel), so the type is forced; PGM is always one channel.
@@ -26,12 +26,13 @@ _FIRST = "[0]"
 _DESCRIPTION = "%w %h %z %A %[colorspace]\\n"
 
 
-def describe(identify: Sequence[str], coder: str) -> tuple[str, ...]:
+def describe(identify: Sequence[str], coder: str, dpi: float | None = None) -> tuple[str, ...]:
     """Print width, height, depth, alpha and colour space of each picture, one line each.
 
-    Of pages only the first is decoded, and the others are counted by `count`.
+    Of pages only the first is decoded, and the others are counted by `count`. A document is drawn
+    with so many pixels to an inch.
     """
-    return (*identify, "-format", _DESCRIPTION, f"{coder}:-{_FIRST if coder in PAGED else ''}")
+    return (*identify, *density(dpi), "-format", _DESCRIPTION, f"{coder}:-{_FIRST if coder in PAGED else ''}")
 
 
 def count(identify: Sequence[str], coder: str) -> tuple[str, ...]:
@@ -53,6 +54,7 @@ def read(
     compose: bool = False,
     fixes: Sequence[str] = (),
     cmyk: bool = False,
+    dpi: float | None = None,
     portion: Portion = WHOLE,
     to_srgb: str = "none",
 ) -> tuple[str, ...]:
@@ -76,6 +78,8 @@ def read(
         What the format needs after it is read.
     cmyk : bool
         The channels are what comes out, four inks.
+    dpi : float or None
+        With how many pixels to an inch a document is drawn, on nothing.
     portion : Portion
         Which part comes out, and how large.
     to_srgb : str
@@ -85,6 +89,8 @@ def read(
     forced, form = _INKS if cmyk else (_FORMS_7 if release >= (7, 0) else _FORMS)[channels]
     return (
         path,
+        *density(dpi),
+        *(("-background", "none") if dpi else ()),
         *_reduced(coder, portion),
         f"{coder}:-{frames}",
         *(("-coalesce",) if compose else ()),
@@ -96,6 +102,11 @@ def read(
         str(depth),
         f"{form}:-",
     )
+
+
+def density(dpi: float | None) -> tuple[str, ...]:
+    """Draw a document with so many pixels to an inch; pictures have their own."""
+    return ("-density", f"{dpi:g}") if dpi else ()
 
 
 SOURCE, SRGB = "source.icc", "srgb.icc"

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["from_description", "identify"]
 
 
-def identify(request: Request, tool: Tool, coder: str) -> PictureHead:
+def identify(request: Request, tool: Tool, coder: str, dpi: float | None = None) -> PictureHead:
     """Ask ImageMagick for size, depth and channels of the first picture, and how many there are.
+
+    A document is drawn for that, with so many pixels to an inch.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def identify(request: Request, tool: Tool, coder: str) -> PictureHead:
     """
     with request.input() as descriptor:
         said = run(
-            argv.describe(tool.identify, coder),
+            argv.describe(tool.identify, coder, dpi),
             subject=request.name,
             stdin=descriptor,
             seconds=request.limits.still,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import numbers
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -86,6 +87,7 @@ class PictureReader(Reader):
     """
 
     _format: PictureFormat
+    _dpi: float | None = None  # of a document
 
     def _open(
         self,
@@ -149,7 +151,7 @@ class PictureReader(Reader):
     def _describe(self) -> PictureHead:
         head = picture_head(self.request.kind or "", self.request.read_at)
         if head is None:
-            head = self._with_alpha(identify(self.request, self._tool, self._picture.coder))
+            head = self._with_alpha(identify(self.request, self._tool, self._picture.coder, self._dpi))
         if self.request.kind != "tiff":
             return head
         self._samples = next((value for value, _ in photometrics(self.request.read_at)), 0)
@@ -268,6 +270,7 @@ class PictureReader(Reader):
             compose=self._picture.animated and not self._layers,
             fixes=self._picture.fixes,
             cmyk=self._head.cmyk,
+            dpi=self._dpi,
             portion=WHOLE if self._layers else self._portion,
             to_srgb=way,
         )
@@ -417,6 +420,34 @@ def _rgba(frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 _SENT = {1: 1, 2: 4, 3: 3, 4: 4}  # channels wanted -> channels sent: gray and alpha travel as RGBA
 
 
+class DocumentReader(PictureReader):
+    """Draws SVG through ImageMagick, with transparency.
+
+    Only where it is trusted (``trust="trusted"``): it can name other files.
+
+    Parameters
+    ----------
+    dpi : float
+        Pixels to an inch; by default 96, which is a pixel of the drawing's own to a pixel.
+    **kwargs
+        As for pictures: `size`, `crop`, `on_damage`, ...
+    """
+
+    def _open(self, *, dpi: float | None = None, **kwargs: Any) -> None:
+        wanted: Any = self._format.picture.dpi if dpi is None else dpi
+        if isinstance(wanted, bool) or not (isinstance(wanted, numbers.Real) and 1 <= float(wanted) <= _FINEST):
+            raise ValueError(f"dpi must be a number from 1 to {_FINEST}, not {dpi!r}")
+        self._dpi = float(wanted)
+        super()._open(**kwargs)
+
+    def _describe(self) -> PictureHead:
+        head = super()._describe()
+        return replace(head, channels=4, depth=8, cmyk=False)
+
+
+_FINEST = 4800
+
+
 class PictureFormat(Format):
     """Still pictures through ImageMagick."""
 
@@ -434,6 +465,8 @@ class PictureFormat(Format):
         self.extensions = picture.extensions
         if picture.written:
             self.writer = PictureWriter
+        if picture.dpi:
+            self.reader = DocumentReader
 
     def can_read(self, request: Request) -> bool:
         """Take content of our kind, or, for formats without a signature, content of no kind by its name."""

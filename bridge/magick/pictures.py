@@ -34,6 +34,9 @@ class Picture:
         Default of the keyword `quality`, where there is one.
     lossless : tuple of str
         Arguments in the place of `options` for ``lossless=True``, where that can be had.
+    dpi : int
+        For documents, which are drawn and have no pixels of their own: how many to an inch, by default. They are
+        read only where they are trusted.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Picture:
     fixes: tuple[str, ...] = ()
     quality: int | None = None
     lossless: tuple[str, ...] = ()
+    dpi: int = 0
 
 
 _RGB = frozenset({(3, 8)})
@@ -138,5 +142,9 @@ PICTURES: tuple[Picture, ...] = (
         name="DPX", coder="dpx", description="Digital Picture Exchange", extensions=(".dpx",), kinds=("dpx",),
         fixes=("-set", "colorspace", "sRGB"),  # ImageMagick takes it for linear and would brighten it
         depths="8, 16", alpha=False,
+    ),
+    Picture(
+        name="SVG", coder="svg", description="Scalable Vector Graphics, if trusted", extensions=(".svg",),
+        kinds=("svg",), dpi=96,
     ),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The policy that ImageMagick works under: ours, and whole, for releases 6 and 7. Pure: limits in, XML out.
 
-A policy found by ``MAGICK_CONFIGURE_PATH`` comes before the system's and wins, also upwards, so it leaves nothing out.
+A policy found by ``MAGICK_CONFIGURE_PATH`` comes before the system's and wins for numbers, also
+upwards, so it leaves none out; what either of both refuses stays refused.
 Debian's own lets PostScript through under other names and has no limit on the number of pictures.
 """
 
@@ -38,7 +39,7 @@ def policy(limits: Limits, *, writing: bool = False) -> bytes:
     rules.append('<policy domain="path" rights="none" pattern="@*"/>')
     if limits.trust != "trusted":
         strange = limits.trust == "untrusted" and not writing
-        coders = _STRANGERS if strange else sorted({row.coder.upper() for row in PICTURES})
+        coders = _STRANGERS if strange else sorted({row.coder.upper() for row in PICTURES if not row.dpi})
         allowed = ",".join((*coders, *_BETWEEN))
         rules += [*_CLOSED, f'<policy domain="coder" rights="read | write" pattern="{{{allowed}}}"/>']
     return "\n".join(("<policymap>", *rules, "</policymap>\n")).encode()

@@ -413,14 +413,26 @@ _LISTS: dict[str, Callable[[str, str], dict[str, list[str]]]] = {
 
 
 def _stamp(path: str) -> str | None:
-    """Name a program file by path, size and time of change: a new build is asked again."""
+    """Name a program file by path, size and time of change: a new build is asked again, or one with new modules."""
     try:
         facts = Path(path).stat()
     except OSError:
         return None
     if not os.access(path, os.X_OK) or Path(path).is_dir():
         return None
-    return f"{path}|{facts.st_size}|{facts.st_mtime_ns}"
+    return f"{path}|{facts.st_size}|{facts.st_mtime_ns}|{_modules(path)}"
+
+
+def _modules(path: str) -> int:
+    """Tell when ImageMagick's coders last changed: they come in packages of their own."""
+    if not re.search("magick|convert|identify", path):
+        return 0
+    libraries = Path(os.path.realpath(path)).parent.parent / "lib"
+    found = [*libraries.glob("ImageMagick-*/modules*/coders"), *libraries.glob("*/ImageMagick-*/modules*/coders")]
+    times = [0]
+    with contextlib.suppress(OSError):
+        times += [folder.stat().st_mtime_ns for folder in found]
+    return max(times)
 
 
 def cache_folder() -> Path:
