@@ -23,6 +23,7 @@ from bridge.api import (
     mvolwrite,
     probe,
     show_formats,
+    status,
     volread,
     volwrite,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "save",
     "sequence",
     "show_formats",
+    "status",
     "volread",
     "volsave",
     "volwrite",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.core.array import Array, MemoryGuard, check_volume, nbytes
 from bridge.errors import UnsupportedPixels
-from bridge.limits import Limits, of_call
+from bridge.limits import Limits, in_force, of_call
 from bridge.turns import turn
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "mvolwrite",
     "probe",
     "show_formats",
+    "status",
     "volread",
     "volwrite",
 ]
@@ -388,6 +389,51 @@ def show_formats() -> None:
     from bridge.catalogue import table
 
     print(table())
+
+
+def status() -> dict[str, Any]:
+    """Tell what this process works with: programs, limits, how children are boxed, what is alive.
+
+    Returns
+    -------
+    dict
+        ``programs`` (name -> path, version, where it was found, or None), ``limits`` (those in force, by name),
+        ``sandbox`` (``state`` in words, ``landlock`` its version, ``seccomp``, ``spawner`` the process id of the
+        process that starts children, if it runs), ``policy`` (``refuses_postscript``: whether ImageMagick, asked just
+        now, refuses what our policy forbids; None without ImageMagick or when trusted), ``children`` (how many are
+        not put away yet) and ``temporary_bytes`` (in their private folders).
+
+    Examples
+    --------
+    >>> status()["limits"]["trust"]
+    'normal'
+    """
+    from dataclasses import asdict
+
+    from bridge.magick.policy import refuses_postscript
+    from bridge.process.isolation import sandbox
+    from bridge.process.launch import alive
+    from bridge.process.spawning import spawner_pid
+    from bridge.process.tools import toolbox
+
+    limits, box = in_force(), sandbox()
+    tools = {name: toolbox().get(name) for name in ("ffmpeg", "ffprobe", "magick")}
+    magick = tools["magick"]
+    tried = refuses_postscript(limits, magick.path) if magick and limits.trust != "trusted" else None
+    children, temporary = alive()
+    return {
+        "programs": {name: tool and asdict(tool) for name, tool in tools.items()},
+        "limits": asdict(limits),
+        "sandbox": {
+            "state": str(box),
+            "landlock": box.landlock,
+            "seccomp": box.seccomp,
+            "spawner": spawner_pid(),
+        },
+        "policy": {"refuses_postscript": tried},
+        "children": children,
+        "temporary_bytes": temporary,
+    }
 
 
 def probe(uri: Any, *, limits: Limits | None = None, trust: str | None = None) -> MediaInfo:

@@ -13,6 +13,7 @@ import click
 from bridge import __version__
 from bridge.cli.debug import debug_option
 from bridge.cli.terminal import print_json, shown, table
+from bridge.process.isolation import sandbox
 from bridge.process.tools import cache_folder, install_hint, toolbox
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def command(*, as_json: bool) -> None:
     found = {name: _examined(toolbox(), name) for name in _TITLES}
     cache = _cache()
     if as_json:
-        print_json({"framebridge": __version__, "python": platform.python_version(), "programs": found, "cache": cache})
+        facts = {"framebridge": __version__, "python": platform.python_version(), "programs": found, "cache": cache}
+        print_json({**facts, "sandbox": str(sandbox())})
     else:
         _show(found, cache)
     if found["ffmpeg"]["path"] is None:
@@ -92,6 +94,7 @@ def _show(found: dict[str, dict[str, Any]], cache: dict[str, Any]) -> None:
     for name, facts in found.items():
         if facts["install"]:
             shown(f"Without {_TITLES[name]}, {facts['without']}. To get it: {facts['install']}")
+    shown(f"Boxes for children: {sandbox()}")
     shown(f"Cache: {cache['folder']} ({'writable' if cache['writable'] else 'not writable: nothing is remembered'})")
 
 

@@ -12,12 +12,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from bridge.magick.pictures import PICTURES
+from bridge.process.child import run
 from bridge.process.isolation import box_for
 
 if TYPE_CHECKING:
     from bridge.limits import Limits
 
-__all__ = ["boxed", "policy"]
+__all__ = ["boxed", "policy", "refuses_postscript"]
 
 _NAME = "policy.xml"
 # What is read and written between the programs, and profiles.
@@ -58,6 +59,17 @@ def _resources(limits: Limits) -> list[tuple[str, str]]:
         ("thread", "1"),
         ("time", str(math.ceil(limits.still))),
     ]
+
+
+def refuses_postscript(limits: Limits, convert: str) -> bool:
+    """Try it: whether ImageMagick, under our policy, refuses to have PostScript run under another name."""
+    said = run(
+        (convert, "epi:-", "pam:-"),
+        subject="a trial of the policy",
+        seconds=limits.still,
+        **boxed(limits),
+    )
+    return not said.exit.ok and "policy" in said.exit.stderr
 
 
 @functools.lru_cache(maxsize=16)

@@ -56,8 +56,9 @@ class Box:
     def reached(self, number: int | None, said: str) -> str:
         """Name the limit that a child has reached, as its end by a signal and its words tell; empty if none."""
         for rlimit, limit in self.rlimits:
-            signals, words = _TOLD_BY.get(rlimit, ((), None))
-            if number in signals or (words and words.search(said)):
+            signals, words = _TOLD_BY[rlimit]
+            told = number in signals or (words is not None and words.search(said))
+            if told and _own(rlimit) > getattr(self.limits, limit):
                 return limit
         return next((limit for words, limit in _MAGICK_SAYS.items() if words in said), "")
 
@@ -101,13 +102,31 @@ def box_for(limits: Limits, work: str) -> Box:
 def numbered(box: Box) -> list[str]:
     """Give the limits of a box as the spawner wants them: which, how much, and what is never passed.
 
-    That of CPU time is a little more: the signal that tells comes before the one that ends.
+    Those that we are under ourselves hold for children, too. That of CPU time is a little more: the signal that tells
+    comes before the one that ends.
     """
     import resource
 
-    rows = [(name, int(getattr(box.limits, limit))) for name, limit in box.rlimits]
-    rows += [("CORE", 0)] if box.limits.trust != "trusted" else []
-    return [f"{getattr(resource, f'RLIMIT_{name}')}:{most}:{most + (name == 'CPU')}" for name, most in rows]
+    wanted = {name: int(getattr(box.limits, limit)) for name, limit in box.rlimits}
+    wanted |= {"CORE": 0} if box.limits.trust != "trusted" else {}
+    rows = []
+    for name in ("CPU", "AS", "FSIZE", "NOFILE", "CORE"):
+        what = getattr(resource, f"RLIMIT_{name}")
+        soft = min(_own(name), wanted.get(name, _ENDLESS))
+        if soft != _ENDLESS:
+            rows.append(f"{what}:{soft}:{soft + (name == 'CPU')}")
+    return rows
+
+
+_ENDLESS = 1 << 62
+
+
+def _own(name: str) -> int:
+    """Give the limit that we are under ourselves."""
+    import resource
+
+    soft = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0]
+    return _ENDLESS if soft == resource.RLIM_INFINITY else soft
 
 
 def limit(pid: int, box: Box) -> None:

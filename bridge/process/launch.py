@@ -14,6 +14,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from bridge.process.isolation import Box
 
-__all__ = ["REAP", "Process", "launch"]
+__all__ = ["REAP", "Process", "alive", "launch"]
 
 REAP = 5.0  # seconds that SIGKILL may take, which is the kernel's time and not the program's
 _BUFFER = 1 << 20  # what the kernel grants of it
@@ -67,6 +68,24 @@ class Scratch:
             self._lock = -1
 
 
+_alive: weakref.WeakSet[Process] = weakref.WeakSet()
+
+
+def alive() -> tuple[int, int]:
+    """Count the children that are not put away yet, and the bytes in their private folders."""
+    mine = [process for process in list(_alive) if process.owner == os.getpid()]
+    folders = [process.scratch.path for process in mine if process.scratch is not None]
+    return len(mine), sum(_bytes(folder) for folder in folders)
+
+
+def _bytes(folder: str) -> int:
+    total = 0
+    with contextlib.suppress(OSError):  # it may end while we look
+        for entry in os.scandir(folder):
+            total += entry.stat(follow_symlinks=False).st_size
+    return total
+
+
 class Process:
     """What must be cleaned up even when nobody holds the Child any more: descriptors and the process."""
 
@@ -74,6 +93,7 @@ class Process:
     returncode: int | None = None
 
     def __init__(self, ends: Ends, scratch: Scratch | None) -> None:
+        _alive.add(self)
         self.scratch = scratch
         self.owner = os.getpid()
         self.stdin = ends.stdin
@@ -104,6 +124,7 @@ class Process:
         self.shut_stdout()
         self.shut_stderr()
         self._shut_end()
+        _alive.discard(self)
         if self.scratch is not None:
             self.scratch.drop(remove=self.owner == os.getpid())
             self.scratch = None

@@ -333,6 +333,7 @@ UNSAMPLED = {
     "DICOM": "test_volumes.py",
     "DCM": "test_volumes.py",
     "RAW": "test_camera_raw.py",
+    "SVG": "read only where it is trusted: test_documents.py",
     "TGA-GRAY": "test_transparent_stills.py",
     "EXR": "it is only written; EXR-FFMPEG reads it",
     "JXL": "nothing here but ffmpeg makes it",
