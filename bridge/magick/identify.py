@@ -12,7 +12,10 @@ from bridge.media.sniff import PictureHead
 from bridge.process.child import run, words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bridge.core.request import Request
+    from bridge.process.child import Output
     from bridge.process.tools import Tool
 
 __all__ = ["from_description", "identify"]
@@ -28,14 +31,7 @@ def identify(request: Request, tool: Tool, coder: str) -> PictureHead:
     MissingCodec
         If it leaves that to a program that is not here.
     """
-    with request.input() as descriptor:
-        said = run(
-            argv.describe(tool.identify, coder),
-            subject=request.name,
-            stdin=descriptor,
-            seconds=request.limits.still,
-            scratch=True,
-        )
+    said = _answer(request, argv.describe(tool.identify, coder))
     head = from_description(said.stdout.decode("ascii", "replace"))
     if head is None:
         reason = words(said.exit.stderr) or f"it ended with {said.exit}"
@@ -50,15 +46,12 @@ _DELEGATE = re.compile(r"delegate failed `'?([\w.-]+)")
 
 
 def _pages(request: Request, tool: Tool, coder: str) -> int:
+    return max(1, len(_answer(request, argv.count(tool.identify, coder)).stdout.split()))
+
+
+def _answer(request: Request, question: Sequence[str]) -> Output:
     with request.input() as descriptor:
-        said = run(
-            argv.count(tool.identify, coder),
-            subject=request.name,
-            stdin=descriptor,
-            seconds=request.limits.still,
-            scratch=True,
-        )
-    return max(1, len(said.stdout.split()))
+        return run(question, subject=request.name, stdin=descriptor, seconds=request.limits.still, scratch=True)
 
 
 def from_description(text: str) -> PictureHead | None:
