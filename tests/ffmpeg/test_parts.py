@@ -13,6 +13,7 @@ import bridge
 from bridge import errors
 from bridge.ffmpeg.planes import Planes
 from bridge.media.pixels import PIXEL_FORMATS
+from tests.fakes.films import turned_film
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,11 +82,7 @@ def test_a_part_is_scaled_after_it_is_cut(film: Path) -> None:
 
 
 def test_a_part_of_a_turned_film_is_one_of_what_is_shown(film: Path, tmp_path: Path) -> None:
-    data = bytearray(film.read_bytes())
-    at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 36] = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
-    turned = tmp_path / "turned.mp4"
-    turned.write_bytes(data)
+    turned = turned_film(film, tmp_path)
     whole = bridge.mimread(turned)[2]
     assert whole.shape == (162, 118, 3)
     assert np.array_equal(bridge.mimread(turned, crop=(10, 120, 50, 40))[2], whole[120:160, 10:60])
