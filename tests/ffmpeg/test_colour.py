@@ -6,6 +6,7 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import av
 import numpy as np
 import pytest
 
@@ -150,7 +151,6 @@ def test_the_file_says_how_its_colours_are_coded(size: tuple[int, int], extensio
 @pytest.mark.needs("ffmpeg")
 @pytest.mark.parametrize("size", [SD, HD])
 def test_another_reader_sees_the_same_red(size: tuple[int, int], tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
     target = tmp_path / "film.mp4"
     bridge.mimwrite(target, [chart(*size)] * 2, fps=25, quality=10)
     with av.open(str(target)) as container:
