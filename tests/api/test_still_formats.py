@@ -15,7 +15,6 @@ import bridge
 from bridge import errors
 from bridge.catalogue import formats
 from bridge.ffmpeg.image import STILLS, StillFormat
-from bridge.process.tools import toolbox
 from tests.contract.samples import open_exr
 
 if TYPE_CHECKING:
@@ -168,4 +167,3 @@ def test_what_no_program_here_reads_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_claim_is_tested() -> None:
     rows = {f.name for f in formats if isinstance(f, StillFormat) and f.writer and f.still.decoder}
     assert rows == set(_LOSSLESS)
-    assert toolbox().get("ffmpeg")
