@@ -391,7 +391,10 @@ def written(path: Path, frames: list[Image], **keywords: Any) -> tuple[int, list
         (coloured(16), {"palettesize": 16, "quantizer": "nq", "dither": "floyd_steinberg"}),
         (coloured(200, palettes=1), {"subrectangles": True}),
         (coloured(200, palettes=1), {"quantizer": "diff", "dither": "none"}),
-        (coloured(254, (0, 255)), {}),
+        (coloured(255, (0, 255)), {}),
+        (coloured(256, (255,)), {}),
+        ([frame[..., 0] for frame in coloured(256)], {}),
+        ([frame[:9, :5] for frame in coloured(256)], {"duration": [0.1, 0.2, 0.1]}),
         (coloured(200, (0, 255), palettes=1), {"subrectangles": True}),
     ],
 )
@@ -399,8 +402,24 @@ def test_gif_keeps_the_colours_that_its_palette_holds(
     frames: list[Image], keywords: dict[str, Any], tmp_path: Path
 ) -> None:
     off, said = written(tmp_path / "film.gif", frames, **keywords)
-    assert off <= 1  # by FFmpeg since 6, which rounds
+    assert off == 0
     assert said == []
+
+
+def test_gif_keeps_the_colours_of_some_frames_beside_others_that_have_too_many(tmp_path: Path) -> None:
+    frames = [coloured(1000)[0], coloured(256)[1], coloured(800)[2], coloured(3)[0][:, :, ::-1].copy()]
+    bridge.mimwrite(tmp_path / "film.gif", frames, fps=10)
+    off = [difference(*pair) for pair in zip(by_pillow(tmp_path / "film.gif"), frames, strict=True)]
+    assert (off[1], off[3]) == (0, 0)
+    assert min(off[0], off[2]) > 0
+
+
+def test_gif_that_is_padded_is_written_with_ffmpegs_own_palettes(tmp_path: Path) -> None:
+    frames = [frame[:9, :5] for frame in coloured(200)]
+    bridge.mimwrite(tmp_path / "film.gif", frames, pad=True)
+    for made, frame in zip(by_pillow(tmp_path / "film.gif"), frames, strict=True):
+        assert made.shape[:2] == (10, 6)
+        assert difference(made[:9, :5], frame) <= 1  # FFmpeg since 6 rounds
 
 
 @pytest.mark.parametrize(
