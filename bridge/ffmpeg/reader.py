@@ -28,7 +28,7 @@ from bridge.ffmpeg.decoder import Decoder, Order, since
 from bridge.ffmpeg.describe import film_meta, tone_map
 from bridge.ffmpeg.guide import Guide
 from bridge.ffmpeg.listing import Film
-from bridge.ffmpeg.planes import Planes
+from bridge.ffmpeg.planes import Planes, PlanesBatch
 from bridge.ffmpeg.sound import read_sound
 from bridge.media.alpha import MAYBE, has_alpha, transparency
 from bridge.media.colour import colour_of, is_large
@@ -41,6 +41,7 @@ from bridge.process.tools import toolbox
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bridge.core.array import Batch
     from bridge.core.format import Found
     from bridge.core.samples import Samples
     from bridge.media.avc import AvcTrack
@@ -319,7 +320,8 @@ class FilmReader(Reader):
             self._ahead = {}
             with contextlib.suppress(TruncatedMedia, CorruptMedia):  # each by itself, then
                 frames, metas = self._batch(indexes)
-                self._ahead = dict(zip(indexes, zip(frames, metas, strict=True), strict=True))
+                both = zip(self._as_batch(frames, metas), metas, strict=True)
+                self._ahead = dict(zip(indexes, both, strict=True))
         return self._ahead.pop(index, None) or self._sparse(index)
 
     def _sparse(self, index: int) -> Found:
@@ -342,8 +344,7 @@ class FilmReader(Reader):
     def _image(self, frame: np.ndarray[Any, Any], head: FrameHead) -> np.ndarray[Any, Any]:
         """Give a frame as users see it."""
         pixels = self._pixels
-        planar = len(pixels.planes) > 1 and not pixels.order and pixels.nbytes(head.width, head.height) == head.size
-        if planar:
+        if pixels.ycbcr and pixels.nbytes(head.width, head.height) == head.size:
             return Planes.of(frame, pixels, (head.width, head.height))
         return self._tone(pixels.view(frame)) if self._tone else pixels.view(frame)
 
@@ -553,6 +554,16 @@ class FilmReader(Reader):
         order = self._order if track is None else self._told_colours()
         frames = fetch(order, film, positions, lambda position: self._at_position(position)[0], track)
         return frames, [self._renamed(film.meta(position)) for position in positions]
+
+    def _as_batch(self, images: np.ndarray[Any, Any], metas: list[dict[str, Any]]) -> Batch:
+        if not self._pixels.ycbcr:
+            return super()._as_batch(images, metas)
+        size = self._meta(None)["size"]
+        if self._pixels.empty(*size).shape != images.shape[1:]:
+            raise UnsupportedPixels(
+                f"{self.request.name}: these frames are not of the film's {size}; read them one by one"
+            )
+        return PlanesBatch.of_frames(images, metas, self._pixels, size)
 
     def _info(self) -> MediaInfo:
         if self._probed is None:

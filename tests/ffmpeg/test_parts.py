@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,29 @@ def test_planes_know_what_they_are(lavfi: Clips) -> None:
     semi: Any = bridge.imread(film, pixelformat="nv12")
     assert np.array_equal(semi.v, frame.v)
     assert np.array_equal(semi.u, frame.u)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [{}, {"rotate": False}, {"every": 2}, {"crop": (8, 6, 34, 18)}, {"size": (40, 31)}, {"fps": 20}],
+)
+def test_planes_come_in_batches_too(keywords: dict[str, Any], lavfi: Clips, tmp_path: Path) -> None:
+    plain = lavfi("film.mp4", SOURCE, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-frames:v", "6")
+    film = turned_film(plain, tmp_path)
+    with bridge.get_reader(film, pixelformat="native", **keywords) as reader:
+        alone: list[Any] = [reader[number] for number in range(3)]
+        batch = reader.get_batch([2, 0, 2])
+        for frame, number in zip(batch, (2, 0, 2), strict=True):
+            assert isinstance(frame, Planes)
+            assert frame.meta["index"] == number
+            for name in "yuv":
+                assert np.array_equal(getattr(frame, name), getattr(alone[number], name))
+        some: Any = reader[1:3]
+        assert np.array_equal(some[1:][0].v, alone[2].v)
+        again = pickle.loads(pickle.dumps(some))[-1]  # noqa: S301 - our own
+        assert np.array_equal(again.u, alone[2].u)
+        assert not isinstance(some[:, :4][0], Planes)
+        assert not isinstance(some[[0, 1]], Planes)
 
 
 def test_native_of_what_has_no_array_says_so(lavfi: Clips) -> None:
