@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from bridge.ffmpeg.animation import pixels_of
 from bridge.ffmpeg.probe import own_pixels
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import embed
+from bridge.media.heads import plain_dds
 from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.nut import NutFraming
 from bridge.media.orientation import told_upright, upright
@@ -29,6 +31,8 @@ from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bridge.core.request import Request
     from bridge.media.framing import FrameHead
     from bridge.media.pixels import PixelFormat
@@ -230,7 +234,7 @@ class StillReader(Reader):
         arguments = argv.decode(self._tool.release, demuxer, pixels, frames=1, wish=wish, still=True)
         still = self.request.limits.still
         with (
-            self.request.input() as descriptor,
+            self._content() as descriptor,
             Child((self._tool.path, *arguments), subject=self.request.name, stdin=descriptor) as child,
         ):
             source: FrameSource[FrameHead] = FrameSource(child, NutFraming(), first=still, stall=still)
@@ -240,6 +244,20 @@ class StillReader(Reader):
             if child.said():
                 self._damage(child.failure(CorruptMedia))
         return upright(self._pixels.view(frame), self._orientation), {"index": 0}
+
+    @contextlib.contextmanager
+    def _content(self) -> Iterator[int]:
+        """Give the content by its descriptor; a DDS whose masks ffmpeg does not know is copied with others."""
+        request = self.request
+        begin = plain_dds(request.read_at(0, 128)) if request.kind == "dds" else b""
+        if begin in (b"", request.read_at(0, len(begin))):
+            with request.input() as descriptor:
+                yield descriptor
+            return
+        with tempfile.TemporaryFile() as copy:
+            copy.write(begin + request.read_at(len(begin), request.size))
+            copy.seek(0)
+            yield copy.fileno()
 
     def _frame(self, source: FrameSource[FrameHead], pixels: PixelFormat) -> np.ndarray[Any, Any]:
         try:
