@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
+from bridge.core.keywords import switch
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.ffmpeg import argv
 from bridge.ffmpeg.animation import pixels_of
@@ -181,7 +182,7 @@ class StillReader(Reader):
         self._head = head
         self._pixels = pixel_format(pixels_of(head))
         self._portion = WHOLE
-        if rotate:
+        if switch("rotate", rotate):
             from bridge.media.metadata import orientation
 
             self._orientation = orientation(self._meta(None))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Reader
+from bridge.core.keywords import switch
 from bridge.errors import (
     CorruptMedia,
     LimitExceeded,
@@ -128,7 +129,8 @@ class FilmReader(Reader):
         self._count: int | None = None
         self._probed: MediaInfo | None = None
         self._number = _count(stream, "stream", 0)
-        self._loop = loop
+        self._loop = switch("loop", loop)
+        turned, print_info = switch("rotate", rotate), switch("print_info", print_info)
         self._skipped = False  # frames that were listed and did not come
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
@@ -136,7 +138,7 @@ class FilmReader(Reader):
         self._ahead: dict[int, Found] = {}  # frames that were read with others
         self._coloured = False  # whether it was looked which matrix to assume
         self._transparency = transparency(self.request.kind or "", self.request.read_at, self.request.size)
-        self._tone = tone_map(self._video, pixelformat, dtype) if tonemap else None
+        self._tone = tone_map(self._video, pixelformat, dtype) if switch("tonemap", tonemap) else None
         named = pixelformat or self._pixels_of("uint16" if self._tone else dtype)
         self._pixels = self._native() if named == "native" else pixel_format(named)
         if pixelformat and dtype is not None and self._pixels.dtype.name != np.dtype(dtype).name:
@@ -144,15 +146,15 @@ class FilmReader(Reader):
                 f"pixelformat={pixelformat!r} is {self._pixels.dtype.name} here; leave out dtype={dtype!r}"
             )
         wish = argv.Wish(
-            crop=self._part(crop, region, turned=bool(rotate)),
+            crop=self._part(crop, region, turned=turned),
             size=read_size(size),
             fps=None if fps is None else argv.rate(fps),
             before=tuple(map(str, input_params or ())),
             after=tuple(map(str, [*(output_params or ()), *(ffmpeg_params or ())])),
-            turned=bool(rotate),
+            turned=turned,
             decoder=self._layered() if has_alpha(self._pixels.name) else "",
         )
-        self._free = loop or wish.counted
+        self._free = self._loop or wish.counted
         if self._free and self._every > 1:
             raise ValueError("every= goes with none of fps=, loop=, input_params= and output_params=")
         self._tool = toolbox().find("ffmpeg")
