@@ -80,7 +80,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xc5\xd0\xd3\xc6", "postscript"),
 )
 
-_BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"mif1": "heic", b"msf1": "heic",
+_BRANDS = {b"avif": "avif", b"avis": "avis", b"heic": "heic", b"heix": "heic", b"mif1": "heic", b"msf1": "heic",
            b"heim": "heic", b"heis": "heic", b"hevc": "heic", b"hevx": "heic", b"crx ": "raw"}  # fmt: skip
 _ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"moof")
 _RIFF = {b"AVI ": "avi", b"WEBP": "webp", b"WAVE": "wav"}

@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from PIL import ImageSequence
 
 import bridge
+from bridge import errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -355,6 +356,52 @@ def test_webp_refuses_what_makes_no_sense(keywords: dict[str, Any], tmp_path: Pa
     with pytest.raises(ValueError, match=r"quality|per second|timestamps|at most"):
         bridge.mimwrite(tmp_path / "a.webp", moving(3, 3), **keywords)
     assert list(tmp_path.iterdir()) == []
+
+
+# Animated AVIF
+
+
+def sequence(path: Path, frames: list[Image], milliseconds: list[int]) -> None:
+    pictures = [Pillow.fromarray(frame) for frame in frames]
+    pictures[0].save(
+        path, "AVIF", save_all=True, append_images=pictures[1:], duration=milliseconds, quality=100, subsampling="4:4:4"
+    )
+
+
+def test_avif_has_all_its_frames_and_their_times(tmp_path: Path) -> None:
+    path = tmp_path / "film.avif"
+    frames = [np.full((48, 64, 3), (40 * number, 250 - 40 * number, 100), np.uint8) for number in range(5)]
+    sequence(path, frames, [100, 200, 100, 300, 50])
+    with bridge.get_reader(path) as reader:
+        assert reader.format.name == "AVIF-FFMPEG"
+        assert len(reader) == 5
+        found = list(reader)
+        assert max(difference(*pair) for pair in zip(found, frames, strict=True)) <= 3
+        assert difference(reader[3], frames[3]) <= 3
+        assert reader.get_batch([4, 1]).meta["index"] == [4, 1]
+        assert [frame.meta["duration"] for frame in found] == pytest.approx([0.1, 0.2, 0.1, 0.3, 0.05])
+        assert reader.timestamps == pytest.approx([0, 0.1, 0.3, 0.4, 0.7])
+    assert difference(bridge.imread(path), frames[0]) <= 3
+    assert len(by_pillow(path)) == 5
+
+
+def test_avif_tells_that_its_transparency_is_left_out(tmp_path: Path) -> None:
+    frames = [np.full((32, 32, 4), (200, 40 * number, 10, 60 * number), np.uint8) for number in range(4)]
+    sequence(tmp_path / "film.avif", frames, [100] * 4)
+    with pytest.warns(UserWarning, match="transparency is left out"):
+        film = bridge.get_reader(tmp_path / "film.avif")
+    with film:
+        found = list(film)
+        assert film.get_meta_data()["changes"]
+    assert [frame.shape for frame in found] == [(32, 32, 3)] * 4
+    assert max(difference(found[k], frames[k][..., :3]) for k in range(1, 4)) <= 3
+
+
+def test_avif_without_a_decoder_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sequence(tmp_path / "film.avif", moving(3, 2), [100] * 2)
+    monkeypatch.setattr("bridge.ffmpeg.avif._DECODERS", ("libnothing",))
+    with pytest.raises(errors.MissingCodec, match="none of the decoders libnothing"):
+        bridge.imread(tmp_path / "film.avif")
 
 
 # Writing GIF
