@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from bridge.core.request import Request
 from bridge.errors import CorruptMedia, MissingCodec
 from bridge.ffmpeg.argv import Palette
 from bridge.ffmpeg.containers import ANIMATIONS, WEBP
@@ -16,9 +17,10 @@ from bridge.ffmpeg.video import FilmFormat
 from bridge.ffmpeg.writer import FilmWriter
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, embed
+from bridge.media.gif import shows_background, with_local_tables
 from bridge.media.palette import ColourCount, with_palette
 from bridge.media.pixels import hidden_colours
-from bridge.media.sniff import PictureHead, picture_head
+from bridge.media.sniff import PictureHead, layers_of, picture_head
 from bridge.media.times import Times
 from bridge.media.webp import MOST_TICKS, timed
 
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from bridge.core.format import Format
-    from bridge.core.request import Request
     from bridge.ffmpeg.containers import Container
+    from bridge.ffmpeg.decoder import Order
     from bridge.media.pixels import PixelFormat
     from bridge.process.pipes import FrameSink
 
@@ -53,6 +55,29 @@ class AnimationReader(FilmReader):
     pixelformat : str
         FFmpeg's name of the pixel format wanted; by default the one that keeps the file's channels.
     """
+
+    _composed: Request | None = None
+
+    def _look_at(self, order: Order) -> None:
+        if self._composed is None:
+            self._composed = self._without_background()
+        super()._look_at(replace(order, film=replace(order.film, request=self._composed)))
+
+    def _without_background(self) -> Request:
+        """Give content of which ffmpeg composes what viewers show; it would fill a GIF with its background colour."""
+        request = self.request
+        head = picture_head("gif", request.read_at) if request.kind == "gif" else None
+        if head is None or not shows_background(layers_of("gif", request.read_at), head.width, head.height):
+            return request
+        data = with_local_tables(request.read_at(0, request.size))
+        made = Request(data, request.mode, limits=request.limits, name=request.name)
+        made.kind = request.kind
+        return made
+
+    def _close(self) -> None:
+        super()._close()
+        if self._composed not in (None, self.request):
+            self._composed.close()
 
     def _default_pixels(self) -> str:
         head = picture_head(self.request.kind or "", self.request.read_at)

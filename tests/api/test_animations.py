@@ -125,17 +125,23 @@ def lzw(indexes: Image) -> bytes:
     return b"\x08" + b"".join(bytes([len(raw[at : at + 255])]) + raw[at : at + 255] for at in range(0, len(raw), 255))
 
 
-def gif(frames: list[Part], loop: int = 3) -> bytes:
-    """Write a GIF; colours that are seen through are index 255."""
-    found = b"GIF89a" + struct.pack("<HHBBB", WIDTH, HEIGHT, 0xF0, 0, 0) + b"\xff\0\0\0\xff\0"
+def gif(frames: list[Part], loop: int = 3, *, shared: bool = False) -> bytes:
+    """Write a GIF; colours that are seen through are index 255, and all frames may share one table."""
+    found = b"GIF89a" + struct.pack("<HHBBB", WIDTH, HEIGHT, 0xF7 if shared else 0xF0, 0, 0)
+    every = np.concatenate([[[255, 0, 0]], *(frame.pixels[..., :3].reshape(-1, 3) for frame in frames)])
+    table = np.unique(every, axis=0).astype(np.uint8)[::-1]
+    found += table.tobytes().ljust(768, b"\0") if shared else b"\xff\0\0\0\xff\0"
     found += b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<H", loop) + b"\0"
     for frame, delay in zip(frames, DELAYS, strict=True):
         colours, indexes = np.unique(frame.pixels[..., :3].reshape(-1, 3), axis=0, return_inverse=True)
+        if shared:
+            indexes = (frame.pixels[..., None, :3] == table).all(axis=-1).argmax(axis=-1)
         holes = frame.pixels[..., 3] == 0
         indexes = np.where(holes.ravel(), 255, indexes.ravel())
         control = frame.disposal << 2 | int(holes.any())
         found += b"!\xf9\x04" + struct.pack("<BHB", control, round(100 * delay), 255) + b"\0"
-        found += b"," + struct.pack("<4HB", *frame.place, 0x87) + colours.tobytes().ljust(768, b"\0")
+        own = b"" if shared else colours.tobytes().ljust(768, b"\0")
+        found += b"," + struct.pack("<4HB", *frame.place, 0x87 if own else 0) + own
         found += lzw(indexes) + b"\0"
     return found + b";"
 
@@ -205,18 +211,32 @@ def test_gif_is_composed_as_pillow_does(disposals: tuple[int, int], begin: str, 
     check(path, expected, format)
 
 
-@pytest.mark.needs("magick")
+@pytest.mark.parametrize("format", [pytest.param("GIF", marks=pytest.mark.needs("magick")), "GIF-FFMPEG"])
 @pytest.mark.parametrize("alphas", [(255,), (0, 255)])
 @pytest.mark.parametrize("begin", BEGINS)
 @pytest.mark.parametrize("disposals", [(BACKGROUND, BACKGROUND), (PREVIOUS, KEEP), (PREVIOUS, PREVIOUS), (0, 0)])
 def test_gif_leaves_nothing_where_viewers_leave_nothing(
-    disposals: tuple[int, int], begin: str, alphas: tuple[int, ...], tmp_path: Path
+    disposals: tuple[int, int], begin: str, alphas: tuple[int, ...], format: str, tmp_path: Path
 ) -> None:
     """Pillow fills what is opaque with the file's background colour, which is red here; no viewer does."""
     path = tmp_path / "film.gif"
     frames = parts(begin, alphas, disposals)
     path.write_bytes(gif(frames))
-    check(path, shown(frames))
+    check(path, shown(frames), format)
+    path.write_bytes(gif(frames, shared=True))
+    check(path, shown(frames), format)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_gif_that_is_cut_is_told_whatever_its_colours(shared: bool, tmp_path: Path) -> None:
+    frames = parts("partial", (255,), (BACKGROUND, BACKGROUND))
+    whole = gif(frames, shared=shared)
+    (tmp_path / "film.gif").write_bytes(whole[: whole.rindex(b"!\xf9") + 30])
+    with bridge.get_reader(tmp_path / "film.gif", "GIF-FFMPEG") as reader:
+        found = [reader.get_next_data() for _ in range(2)]
+        assert max(difference(*pair) for pair in zip(found, shown(frames)[:2], strict=True)) == 0
+        with pytest.raises(errors.TruncatedMedia):
+            list(reader)
 
 
 @pytest.mark.needs("magick")
