@@ -16,6 +16,7 @@ from bridge.core.sequence import SeriesFormat
 from bridge.core.uri import Series
 from bridge.errors import ForbiddenFormat
 from bridge.ffmpeg.animation import animation_formats
+from bridge.ffmpeg.avif import SequenceFormat
 from bridge.ffmpeg.image import still_formats
 from bridge.ffmpeg.video import film_formats
 from bridge.magick.image import picture_formats
@@ -41,6 +42,7 @@ def _ordered() -> FormatManager:
         *picture_formats(),
         *still_formats(),
         *animation_formats(),
+        SequenceFormat(),
         *film_formats(),
     ]
     for format in ordered:

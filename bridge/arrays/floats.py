@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from bridge.core.request import Request
 
-__all__ = ["ExrFormat", "PfmFormat", "PictureReader", "RadianceFormat", "float_formats"]
+__all__ = ["ExrFormat", "PfmFormat", "RadianceFormat", "SinglePictureReader", "float_formats"]
 
 _HEADER = 1 << 16  # bytes that hold every header
 
 
-class PictureReader(Reader):
+class SinglePictureReader(Reader):
     """What is read in this process has one picture: a subclass reads its header and its pixels."""
 
     _head: PictureHead
@@ -78,7 +78,7 @@ class PictureReader(Reader):
         return {"FILE": facts, **self._variables()}
 
 
-class RadianceReader(PictureReader):
+class RadianceReader(SinglePictureReader):
     """Reads Radiance pictures, both packings and all orientations, as float32.
 
     Values are those of the file: ``EXPOSURE`` and the other lines of its header are told in the metadata, in the
@@ -96,7 +96,7 @@ class RadianceReader(PictureReader):
         return {"RADIANCE": dict(self._header.variables)}
 
 
-class PfmReader(PictureReader):
+class PfmReader(SinglePictureReader):
     """Reads PFM of either byte order as float32; the scale in its header is told in the metadata, and not applied."""
 
     def _describe(self, data: bytes) -> PictureHead:

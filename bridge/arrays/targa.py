@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bridge.arrays.floats import PictureReader
+from bridge.arrays.floats import SinglePictureReader
 from bridge.core.format import Format
 from bridge.errors import CorruptMedia
 from bridge.media.head import PictureHead
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["TargaFormat"]
 
 
-class TargaReader(PictureReader):
+class TargaReader(SinglePictureReader):
     """Reads TGA of gray and alpha, as uint8 ``(height, width, 2)``."""
 
     def _describe(self, data: bytes) -> PictureHead:

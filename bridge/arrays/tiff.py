@@ -12,6 +12,7 @@ import numpy as np
 
 from bridge.arrays.region import cut, decoded_pixels, is_planar, read_region
 from bridge.core.format import Format, Reader, Writer
+from bridge.core.keywords import switch
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, amend_tiff
@@ -85,7 +86,7 @@ class TiffReader(Reader):
         except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError) as error:
             message = f"{self.request.name} is a damaged TIFF: {error}"
             raise CorruptMedia(message) from error
-        if rotate:
+        if switch("rotate", rotate):
             from bridge.media.metadata import orientation
 
             self._orientation = orientation(self._meta(None))

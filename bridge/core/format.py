@@ -138,6 +138,10 @@ class Reader(_Stream):
             )
         return np.stack(images), [meta for _, meta in found]
 
+    def _as_batch(self, images: np.ndarray[Any, Any], metas: list[dict[str, Any]]) -> Batch:
+        """Give what `_batch` read as users see it."""
+        return Batch(images, metas)
+
     def _info(self) -> Any:
         """Describe the file as a `bridge.media.info.MediaInfo`."""
         raise NotImplementedError
@@ -316,7 +320,7 @@ class Reader(_Stream):
             for index in wanted:
                 if index >= length:
                     raise self._no_such(index)
-            return Batch(*self._batch(wanted)) if wanted else Batch(np.empty((0, 0, 0), np.uint8), [])
+            return self._as_batch(*self._batch(wanted)) if wanted else Batch(np.empty((0, 0, 0), np.uint8), [])
 
     # Time and sound, for film
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from bridge.core.request import Request
 from bridge.errors import CorruptMedia, MissingCodec
 from bridge.ffmpeg.argv import Palette
 from bridge.ffmpeg.containers import ANIMATIONS, WEBP
@@ -15,9 +17,10 @@ from bridge.ffmpeg.video import FilmFormat
 from bridge.ffmpeg.writer import FilmWriter
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, embed
-from bridge.media.palette import ColourCount
+from bridge.media.gif import shows_background, with_local_tables
+from bridge.media.palette import ColourCount, with_palette
 from bridge.media.pixels import hidden_colours
-from bridge.media.sniff import PictureHead, picture_head
+from bridge.media.sniff import PictureHead, layers_of, picture_head
 from bridge.media.times import Times
 from bridge.media.webp import MOST_TICKS, timed
 
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from bridge.core.format import Format
-    from bridge.core.request import Request
     from bridge.ffmpeg.containers import Container
+    from bridge.ffmpeg.decoder import Order
+    from bridge.media.pixels import PixelFormat
     from bridge.process.pipes import FrameSink
 
 __all__ = ["AnimationFormat", "AnimationReader", "AnimationWriter", "animation_formats", "pixels_of"]
@@ -51,6 +55,29 @@ class AnimationReader(FilmReader):
     pixelformat : str
         FFmpeg's name of the pixel format wanted; by default the one that keeps the file's channels.
     """
+
+    _composed: Request | None = None
+
+    def _look_at(self, order: Order) -> None:
+        if self._composed is None:
+            self._composed = self._without_background()
+        super()._look_at(replace(order, film=replace(order.film, request=self._composed)))
+
+    def _without_background(self) -> Request:
+        """Give content of which ffmpeg composes what viewers show; it would fill a GIF with its background colour."""
+        request = self.request
+        head = picture_head("gif", request.read_at) if request.kind == "gif" else None
+        if head is None or not shows_background(layers_of("gif", request.read_at), head.width, head.height):
+            return request
+        data = with_local_tables(request.read_at(0, request.size))
+        made = Request(data, request.mode, limits=request.limits, name=request.name)
+        made.kind = request.kind
+        return made
+
+    def _close(self) -> None:
+        super()._close()
+        if self._composed not in (None, self.request):
+            self._composed.close()
 
     def _default_pixels(self) -> str:
         head = picture_head(self.request.kind or "", self.request.read_at)
@@ -145,8 +172,8 @@ class GifWriter(AnimationWriter):
     Parameters
     ----------
     palettesize : int
-        2 to 256 colours, 256 by default. Frames of at most so many, what is transparent counted as two, keep
-        them (to one level: FFmpeg since 6 rounds them); others lose some, and `changes` says so.
+        2 to 256 colours, 256 by default. Frames of at most so many, what is transparent counted as one, keep
+        them; others lose some, and `changes` says so.
     quantizer : str
         ``"single"``, the default, makes a palette for each frame; ``"full"`` one for all frames, which are held in
         memory for it, and ``"diff"`` the same, by what moves. imageio's ``"nq"`` and ``"wu"`` are taken for the
@@ -163,6 +190,8 @@ class GifWriter(AnimationWriter):
     rounded to these, not durations, so the whole takes as long as it should; `changes` says so where something was
     rounded. Viewers show delays of 0.01 s as longer ones. A pixel is transparent or not, at alpha 128.
     """
+
+    _palette: Palette
 
     def _open(
         self,
@@ -185,13 +214,24 @@ class GifWriter(AnimationWriter):
             self._video["gifflags"] = "+offsetting-transdiff"
 
     def _append(self, image: np.ndarray[Any, Any], meta: dict[str, Any]) -> None:
-        super()._append(_clean(image), meta)
-        self.changes += self._colours.losses(image)
+        told = len(self._colours.losses)
+        super()._append(image, meta)
+        self.changes += self._colours.losses[told:]
+
+    def _start(self, pixels: PixelFormat, shape: tuple[int, ...]) -> FrameSink:
+        given = not self._fit(shape[1], shape[0])  # what is scaled has other colours
+        self._palette = replace(self._palette, given=given)
+        return super()._start(pixels, shape)
+
+    def _laid(self, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        colours = self._colours.of(image)
+        image = _clean(image)
+        return with_palette(image, colours) if self._palette.given else image
 
 
 def _clean(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Give what is transparent one colour, that of a pixel that is not: ffmpeg else finds places for all of them."""
-    if image.ndim == 2 or image.shape[2] not in (2, 4) or image.dtype.itemsize > 1:
+    if image.ndim == 2 or image.shape[2] not in (2, 4):
         return image
     clear = image[..., -1] < 128
     if not clear.any():

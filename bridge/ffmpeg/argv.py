@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import ffmpeg
 
+from bridge.media.palette import SIDE, room
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -45,6 +47,7 @@ __all__ = [
     "probe",
     "rate",
     "remux",
+    "sent",
 ]
 
 Release = tuple[int, int]
@@ -395,7 +398,7 @@ def encode(
             PIPE,
             format="rawvideo",
             pix_fmt=pixels.name,
-            video_size=size,  # ffmpeg-python wants the pair
+            video_size=sent(size, palette),  # ffmpeg-python wants the pair
             framerate=f"{fps.numerator}/{fps.denominator}",
         )
     options = dict(video)
@@ -406,7 +409,7 @@ def encode(
         told = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": matrix}
         raw = raw.filter("setparams", range="tv", **told)
         options |= told | {"color_range": "tv"}
-    streams = [_coloured(raw, pixels, palette) if palette else raw if filters or matrix else raw["v:0"]]
+    streams = [_coloured(raw, pixels, size, palette) if palette else raw if filters or matrix else raw["v:0"]]
     if sound is not None:
         streams.append(sound.stream())
         options |= sound.options
@@ -444,19 +447,51 @@ class Palette:
         frames, which are held until the last is there.
     dither : str
         FFmpeg's name of the method.
+    given : bool
+        Frames come with palettes of their own, as `bridge.media.palette.with_palette` lays them out, which are used
+        where there is one: those that FFmpeg makes since 6 are off by one.
     """
 
     size: int = 256
     mode: str = "single"
     dither: str = "sierra2_4a"
+    given: bool = True
 
 
-def _coloured(raw: Any, pixels: PixelFormat, wish: Palette) -> Any:
-    """Give the frames the best palette of `wish.size` colours."""
+def sent(size: tuple[int, int], palette: Palette | None) -> tuple[int, int]:
+    """Give width and height of the frames that `encode` has ffmpeg read."""
+    return room(*size) if palette and palette.given else size
+
+
+def _coloured(raw: Any, pixels: PixelFormat, size: tuple[int, int], wish: Palette) -> Any:
+    """Give the frames their own palette, or the best of `wish.size` colours."""
     alpha = int(pixels.channels in (2, 4))  # without it an opaque film would claim to be transparent
-    both = raw.filter_multi_output("split")
-    palette = both[0].filter("palettegen", stats_mode=wish.mode, reserve_transparent=alpha, max_colors=wish.size)
-    return ffmpeg.filter([both[1], palette], "paletteuse", new=int(wish.mode == "single"), dither=wish.dither)
+    below = []
+    if wish.given:
+        raw, *squares = _split(raw, 3)
+        raw = raw.filter("crop", *size, 0, 0)
+        below = [part.filter("crop", SIDE, SIDE, 0, size[1] + SIDE * place) for place, part in enumerate(squares)]
+    frames, seen = _split(raw, 2)
+    palette = seen.filter("palettegen", stats_mode=wish.mode, reserve_transparent=alpha, max_colors=wish.size)
+    if below:
+        streams = [stream.filter("format", "gbrap" if alpha else "gbrp") for stream in (palette, *below)]
+        palette = _given(*streams, last=wish.mode != "single")
+    return ffmpeg.filter([frames, palette], "paletteuse", new=int(wish.mode == "single"), dither=wish.dither)
+
+
+def _split(stream: Any, count: int) -> list[Any]:
+    parts = stream.filter_multi_output("split", count)
+    return [parts[number] for number in range(count)]
+
+
+def _given(made: Any, own: Any, told: Any, *, last: bool) -> Any:
+    """Choose the palette that came with a frame where that is told, else the one that was made; or the last for all."""
+    if last:
+        made = made.filter("setpts", 0)
+        own, told = (stream.filter("reverse").filter("trim", end_frame=1).filter("setpts", 0) for stream in (own, told))
+    told, same = _split(told, 2)
+    middle = same.filter("lutrgb", r=128, g=128, b=128, a=128)
+    return ffmpeg.filter([told, middle, made, own], "threshold")
 
 
 def encode_still(pixels: PixelFormat, size: tuple[int, int], codec: str, options: Mapping[str, Any]) -> tuple[str, ...]:

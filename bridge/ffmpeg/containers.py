@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ANIMATIONS", "AUDIO_DEMUXERS", "CODECS", "CONTAINERS", "DEMUXERS", "WEBP", "Codec", "Container"]
+__all__ = ["ANIMATIONS", "AUDIO_DEMUXERS", "AVIF", "CODECS", "CONTAINERS", "DEMUXERS", "WEBP", "Codec", "Container"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,8 +188,12 @@ WEBP = Container(
     muxer="webp", video=("webp",), options={"loop": 0},
 )  # fmt: skip
 
+AVIF = Container(
+    name="AVIF-FFMPEG", description="AV1 Image, animated", extensions=(".avif",), kinds=("avis",), demuxer="mov",
+)  # fmt: skip
+
 # Kinds of content -> FFmpeg's demuxer for it.
-DEMUXERS = {kind: row.demuxer for row in (*CONTAINERS, *ANIMATIONS) for kind in row.kinds}
+DEMUXERS = {kind: row.demuxer for row in (*CONTAINERS, *ANIMATIONS, AVIF) for kind in row.kinds}
 
 # The same of what may bring sound along.
 AUDIO_DEMUXERS = DEMUXERS | {"wav": "wav", "mp3": "mp3", "flac": "flac", "aac": "aac", "aiff": "aiff"}

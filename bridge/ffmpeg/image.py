@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
+from bridge.core.keywords import switch
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.ffmpeg import argv
 from bridge.ffmpeg.animation import pixels_of
 from bridge.ffmpeg.probe import own_pixels
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import embed
+from bridge.media.heads import plain_dds
 from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.nut import NutFraming
 from bridge.media.orientation import told_upright, upright
@@ -30,6 +33,8 @@ from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bridge.core.request import Request
     from bridge.media.framing import FrameHead
     from bridge.media.pixels import PixelFormat
@@ -178,7 +183,7 @@ class StillReader(Reader):
         self._head = head
         self._pixels = pixel_format(pixels_of(head))
         self._portion = WHOLE
-        if rotate:
+        if switch("rotate", rotate):
             from bridge.media.metadata import orientation
 
             self._orientation = orientation(self._meta(None))
@@ -231,7 +236,7 @@ class StillReader(Reader):
         arguments = argv.decode(self._tool.release, demuxer, pixels, frames=1, wish=wish, still=True)
         still = self.request.limits.still
         with (
-            self.request.input() as descriptor,
+            self._content() as descriptor,
             Child(
                 (self._tool.path, *arguments),
                 subject=self.request.name,
@@ -246,6 +251,20 @@ class StillReader(Reader):
             if child.said():
                 self._damage(child.failure(CorruptMedia))
         return upright(self._pixels.view(frame), self._orientation), {"index": 0}
+
+    @contextlib.contextmanager
+    def _content(self) -> Iterator[int]:
+        """Give the content by its descriptor; a DDS whose masks ffmpeg does not know is copied with others."""
+        request = self.request
+        begin = plain_dds(request.read_at(0, 128)) if request.kind == "dds" else b""
+        if begin in (b"", request.read_at(0, len(begin))):
+            with request.input() as descriptor:
+                yield descriptor
+            return
+        with tempfile.TemporaryFile() as copy:
+            copy.write(begin + request.read_at(len(begin), request.size))
+            copy.seek(0)
+            yield copy.fileno()
 
     def _frame(self, source: FrameSource[FrameHead], pixels: PixelFormat) -> np.ndarray[Any, Any]:
         try:

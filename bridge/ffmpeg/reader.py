@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Reader
+from bridge.core.keywords import switch
 from bridge.errors import (
     CorruptMedia,
     LimitExceeded,
@@ -28,7 +29,7 @@ from bridge.ffmpeg.decoder import Decoder, Order, since
 from bridge.ffmpeg.describe import film_meta, tone_map
 from bridge.ffmpeg.guide import Guide
 from bridge.ffmpeg.listing import Film
-from bridge.ffmpeg.planes import Planes
+from bridge.ffmpeg.planes import Planes, PlanesBatch
 from bridge.ffmpeg.sound import read_sound
 from bridge.media.alpha import MAYBE, has_alpha, transparency
 from bridge.media.colour import colour_of, is_large
@@ -41,6 +42,7 @@ from bridge.process.tools import toolbox
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bridge.core.array import Batch
     from bridge.core.format import Found
     from bridge.core.samples import Samples
     from bridge.media.avc import AvcTrack
@@ -127,7 +129,8 @@ class FilmReader(Reader):
         self._count: int | None = None
         self._probed: MediaInfo | None = None
         self._number = _count(stream, "stream", 0)
-        self._loop = loop
+        self._loop = switch("loop", loop)
+        turned, print_info = switch("rotate", rotate), switch("print_info", print_info)
         self._skipped = False  # frames that were listed and did not come
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
@@ -135,7 +138,7 @@ class FilmReader(Reader):
         self._ahead: dict[int, Found] = {}  # frames that were read with others
         self._coloured = False  # whether it was looked which matrix to assume
         self._transparency = transparency(self.request.kind or "", self.request.read_at, self.request.size)
-        self._tone = tone_map(self._video, pixelformat, dtype) if tonemap else None
+        self._tone = tone_map(self._video, pixelformat, dtype) if switch("tonemap", tonemap) else None
         named = pixelformat or self._pixels_of("uint16" if self._tone else dtype)
         self._pixels = self._native() if named == "native" else pixel_format(named)
         if pixelformat and dtype is not None and self._pixels.dtype.name != np.dtype(dtype).name:
@@ -143,15 +146,15 @@ class FilmReader(Reader):
                 f"pixelformat={pixelformat!r} is {self._pixels.dtype.name} here; leave out dtype={dtype!r}"
             )
         wish = argv.Wish(
-            crop=self._part(crop, region, turned=bool(rotate)),
+            crop=self._part(crop, region, turned=turned),
             size=read_size(size),
             fps=None if fps is None else argv.rate(fps),
             before=tuple(map(str, input_params or ())),
             after=tuple(map(str, [*(output_params or ()), *(ffmpeg_params or ())])),
-            turned=bool(rotate),
+            turned=turned,
             decoder=self._layered() if has_alpha(self._pixels.name) else "",
         )
-        self._free = loop or wish.counted
+        self._free = self._loop or wish.counted
         if self._free and self._every > 1:
             raise ValueError("every= goes with none of fps=, loop=, input_params= and output_params=")
         self._tool = toolbox().find("ffmpeg")
@@ -319,7 +322,8 @@ class FilmReader(Reader):
             self._ahead = {}
             with contextlib.suppress(TruncatedMedia, CorruptMedia):  # each by itself, then
                 frames, metas = self._batch(indexes)
-                self._ahead = dict(zip(indexes, zip(frames, metas, strict=True), strict=True))
+                both = zip(self._as_batch(frames, metas), metas, strict=True)
+                self._ahead = dict(zip(indexes, both, strict=True))
         return self._ahead.pop(index, None) or self._sparse(index)
 
     def _sparse(self, index: int) -> Found:
@@ -342,8 +346,7 @@ class FilmReader(Reader):
     def _image(self, frame: np.ndarray[Any, Any], head: FrameHead) -> np.ndarray[Any, Any]:
         """Give a frame as users see it."""
         pixels = self._pixels
-        planar = len(pixels.planes) > 1 and not pixels.order and pixels.nbytes(head.width, head.height) == head.size
-        if planar:
+        if pixels.ycbcr and pixels.nbytes(head.width, head.height) == head.size:
             return Planes.of(frame, pixels, (head.width, head.height))
         return self._tone(pixels.view(frame)) if self._tone else pixels.view(frame)
 
@@ -553,6 +556,16 @@ class FilmReader(Reader):
         order = self._order if track is None else self._told_colours()
         frames = fetch(order, film, positions, lambda position: self._at_position(position)[0], track)
         return frames, [self._renamed(film.meta(position)) for position in positions]
+
+    def _as_batch(self, images: np.ndarray[Any, Any], metas: list[dict[str, Any]]) -> Batch:
+        if not self._pixels.ycbcr:
+            return super()._as_batch(images, metas)
+        size = self._meta(None)["size"]
+        if self._pixels.empty(*size).shape != images.shape[1:]:
+            raise UnsupportedPixels(
+                f"{self.request.name}: these frames are not of the film's {size}; read them one by one"
+            )
+        return PlanesBatch.of_frames(images, metas, self._pixels, size)
 
     def _info(self) -> MediaInfo:
         if self._probed is None:

@@ -223,13 +223,17 @@ class FilmWriter(Writer):
                 f"{self._pixels.dtype} {self._shape}; scale, crop or pad it yourself, bridge does not"
             )
             raise UnsupportedPixels(message)
-        memory = memory_of(self._pixels.memory(image))
+        memory = memory_of(self._pixels.memory(self._laid(image)))
         try:
             if self._times is not None:
                 self._sink.say(NutStream.before(self._times.tick(self._count), len(memory)))
             self._sink.put(memory)
         except ToolFailed as error:
             raise self._explained(error) from None
+
+    def _laid(self, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Give what ffmpeg is sent of an image."""
+        return image
 
     def _fitting(self, pixels: PixelFormat) -> PixelFormat:
         """Refuse what the encoder would drop in silence."""
@@ -258,7 +262,7 @@ class FilmWriter(Writer):
         video = self._video | self._crash_safe
         begin = b""
         if self._times is not None:
-            begin = NutStream(pixels.name, *size, self._times.time_base).begin()
+            begin = NutStream(pixels.name, *argv.sent(size, self._palette), self._times.time_base).begin()
             if self._container.muxer in ("mp4", "mov"):
                 video["video_track_timescale"] = self._times.time_base.denominator
             if self._container.muxer in _TELL_DURATIONS:

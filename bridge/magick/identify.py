@@ -13,7 +13,10 @@ from bridge.media.sniff import PictureHead
 from bridge.process.child import run, words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bridge.core.request import Request
+    from bridge.process.child import Output
     from bridge.process.tools import Tool
 
 __all__ = ["from_description", "identify"]
@@ -31,14 +34,7 @@ def identify(request: Request, tool: Tool, coder: str, dpi: float | None = None)
     MissingCodec
         If it leaves that to a program that is not here.
     """
-    with request.input() as descriptor:
-        said = run(
-            argv.describe(tool.identify, coder, dpi),
-            subject=request.name,
-            stdin=descriptor,
-            seconds=request.limits.still,
-            **boxed(request.limits),
-        )
+    said = _answer(request, argv.describe(tool.identify, coder, dpi))
     head = from_description(said.stdout.decode("ascii", "replace"))
     if head is None:
         reason = words(said.exit.stderr) or f"it ended with {said.exit}"
@@ -53,15 +49,18 @@ _DELEGATE = re.compile(r"delegate failed `'?([\w.-]+)")
 
 
 def _pages(request: Request, tool: Tool, coder: str) -> int:
+    return max(1, len(_answer(request, argv.count(tool.identify, coder)).stdout.split()))
+
+
+def _answer(request: Request, question: Sequence[str]) -> Output:
     with request.input() as descriptor:
-        said = run(
-            argv.count(tool.identify, coder),
+        return run(
+            question,
             subject=request.name,
             stdin=descriptor,
             seconds=request.limits.still,
             **boxed(request.limits),
         )
-    return max(1, len(said.stdout.split()))
 
 
 def from_description(text: str) -> PictureHead | None:

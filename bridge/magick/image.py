@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Format, Reader
+from bridge.core.keywords import switch
 from bridge.errors import (
     CorruptMedia,
     LimitExceeded,
@@ -119,7 +120,7 @@ class PictureReader(Reader):
         self._refuse_shallow()
         self._layers: list[Layer] = []
         self._canvas = Canvas(0, 0)
-        if rotate:
+        if switch("rotate", rotate):
             from bridge.media.metadata import orientation
 
             self._orientation = orientation(self._meta(None))

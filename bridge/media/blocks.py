@@ -15,9 +15,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from bridge.media.exif import ICC, IPTC, MOST_TAGS, RESOURCES, XMP, Exif
+from bridge.media.gif import colour_table
 from bridge.media.head import Window
 from bridge.media.heif import texts
-from bridge.media.sniff import _colour_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -350,11 +350,11 @@ def _gif(data: Window, found: Found) -> None:
 
 
 def _gif_blocks(data: Window, found: Found, durations: list[float]) -> None:
-    at, delay = 13 + _colour_table(data.byte(10)), 0
+    at, delay = 13 + colour_table(data.byte(10)), 0
     while (mark := data(at, 1)) in (b"!", b","):
         found.step()
         if mark == b",":
-            at += 11 + _colour_table(data.byte(at + 9))
+            at += 11 + colour_table(data.byte(at + 9))
             durations.append(delay / 100)
             delay = 0
         else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bridge.media.head import Window
 
-__all__ = ["HEADS", "exr_attributes"]
+__all__ = ["HEADS", "exr_attributes", "plain_dds"]
 
 
 _EXR_LARGEST = 1 << 20  # bytes that hold every header
@@ -93,6 +93,11 @@ _DDS_CODES = {b"DXT1": 4, b"DXT2": 4, b"DXT3": 4, b"DXT4": 4, b"DXT5": 4, b"ATI1
               b"BC5U": 3}  # fmt: skip
 # DXGI's numbers of 8-bit and block formats -> channels
 _DDS_DXGI = {28: 4, 29: 4, 71: 4, 72: 4, 74: 4, 75: 4, 77: 4, 78: 4, 80: 1, 83: 3, 87: 4, 91: 4}
+_DDS_MASKS = {  # what the pixels are, bits of each -> red, green, blue, alpha
+    (_DDS_GRAY, 8): (0xFF, 0, 0, 0),
+    (_DDS_GRAY, 16): (0xFFFF, 0, 0, 0),
+    (_DDS_GRAY | _DDS_ALPHA, 16): (0xFF, 0, 0, 0xFF00),
+}
 
 
 def _dds(data: Window) -> PictureHead:
@@ -105,7 +110,21 @@ def _dds(data: Window) -> PictureHead:
     else:
         alpha = bool(flags & (_DDS_ALPHA | _DDS_PALETTE))
         channels = (1 if flags & _DDS_GRAY else 3) + alpha
-    return PictureHead(width=width, height=height, channels=channels)
+    deep = flags & _DDS_GRAY and channels == 1 and data.number("<I", 88) == 16
+    return PictureHead(width=width, height=height, channels=channels, depth=16 if deep else 8)
+
+
+def plain_dds(head: bytes) -> bytes:
+    """Give the first 128 bytes of a DDS with the masks of gray as ffmpeg knows them: some say them for each colour.
+
+    Examples
+    --------
+    >>> plain_dds(bytes(128)) == bytes(128)
+    True
+    """
+    flags, _, bits = struct.unpack_from("<3I", head, 80)
+    masks = _DDS_MASKS.get((flags & (_DDS_GRAY | _DDS_ALPHA), bits))
+    return head[:92] + struct.pack("<4I", *masks) + head[108:128] if masks else head[:128]
 
 
 def _j2k(data: Window, at: int = 0) -> PictureHead:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from bridge.media.head import ReadAt
 
-__all__ = ["boxes", "film_size", "find_box", "video_samples"]
+__all__ = ["boxes", "film_size", "find_box", "handlers", "video_samples"]
 
 _BOXES = 10_000  # more than these are no file of ours
 
@@ -71,6 +71,17 @@ def _table(read_at: ReadAt, movie: tuple[int, int], name: bytes) -> tuple[int, i
                 place = place and find_box(read_at, place, part)
             return place
     return None
+
+
+def handlers(read_at: ReadAt, size: int) -> list[bytes]:
+    """Give what each track is for, in four letters, as the file has them."""
+    movie = find_box(read_at, (0, size), b"moov")
+    found = []
+    for track in boxes(read_at, movie, b"trak") if movie else ():
+        media = find_box(read_at, track, b"mdia")
+        handler = media and find_box(read_at, media, b"hdlr")
+        found.append(read_at(handler[0] + 8, 4) if handler else b"")
+    return found
 
 
 def find_box(read_at: ReadAt, inside: tuple[int, int], name: bytes) -> tuple[int, int] | None:

@@ -70,6 +70,11 @@ class PixelFormat:
         return len(self.order) >= 3
 
     @property
+    def ycbcr(self) -> bool:
+        """Tell whether it holds luma and chroma in planes of their own."""
+        return not self.packed and not self.order
+
+    @property
     def subsampled(self) -> bool:
         """Tell whether any plane is smaller than the frame."""
         return any(plane.shift_x or plane.shift_y for plane in self.planes)

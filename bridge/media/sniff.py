@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import CorruptMedia
 from bridge.media.complete import ts_layout
+from bridge.media.gif import colour_table
 from bridge.media.head import PictureHead, Window
 from bridge.media.heads import HEADS
 from bridge.media.layers import BACKGROUND, KEEP, Layer, transparent
@@ -80,7 +81,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xc5\xd0\xd3\xc6", "postscript"),
 )
 
-_BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heic", b"heix": "heic", b"mif1": "heic", b"msf1": "heic",
+_BRANDS = {b"avif": "avif", b"avis": "avis", b"heic": "heic", b"heix": "heic", b"mif1": "heic", b"msf1": "heic",
            b"heim": "heic", b"heis": "heic", b"hevc": "heic", b"hevx": "heic", b"crx ": "raw"}  # fmt: skip
 _ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"moof")
 _RIFF = {b"AVI ": "avi", b"WEBP": "webp", b"WAVE": "wav"}
@@ -261,14 +262,9 @@ def _gif(data: Window) -> PictureHead:
     return PictureHead(width=width, height=height, channels=channels, frames=len(layers))
 
 
-def _colour_table(flags: int) -> int:
-    """Count the bytes of a GIF colour table from the flags that announce it."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
 def _gif_layers(data: Window) -> Iterator[Layer]:
     """Walk over the blocks of a GIF; a file that is cut ends the walk."""
-    at, control = 13 + _colour_table(data.byte(10)), 0
+    at, control = 13 + colour_table(data.byte(10)), 0
     while (mark := data(at, 1)) in (b"!", b","):
         if mark == b"!":
             if data.byte(at + 1) == 0xF9:
@@ -276,7 +272,7 @@ def _gif_layers(data: Window) -> Iterator[Layer]:
             at += 2
         else:
             box = struct.unpack("<4H", data(at + 1, 8))
-            at += 11 + _colour_table(data.byte(at + 9))
+            at += 11 + colour_table(data.byte(at + 9))
             yield Layer(box=box, alpha=bool(control & 1), disposal=control >> 2 & 7)
             control = 0
         while size := data(at, 1):

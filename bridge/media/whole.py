@@ -32,21 +32,40 @@ def is_cut(kind: str, read_at: ReadAt, size: int) -> bool:
 
 
 def _exr_is_cut(read_at: ReadAt, size: int) -> bool:
-    """Look at the table of blocks, and at the one that lies last; tiles are not counted."""
+    """Look at the table of blocks, or tiles, and at the one that lies last."""
     head = read_at(0, 1 << 20)
-    if struct.unpack_from("<I", head, 4)[0] & _TILED:
-        return False
+    tiled = bool(struct.unpack_from("<I", head, 4)[0] & _TILED)
     at, facts = exr_attributes(head)
-    _, top, _, bottom = struct.unpack("<4i", facts["dataWindow"])
-    method = facts["compression"][0]
-    lines = _EXR_LINES[method] if method < len(_EXR_LINES) else 1
-    blocks = -(-(bottom - top + 1) // lines)
+    blocks = _tiles(facts) if tiled else _blocks(facts)
+    if blocks is None:
+        return False
+    before = 20 if tiled else 8  # bytes that say which one it is, and how long
     table = read_at(at, 8 * blocks)
     if blocks < 1 or len(table) < 8 * blocks:
         return True
     places = struct.unpack(f"<{blocks}Q", table)
     last: int = max(places)
-    if min(places) < at or last + 8 > size:
+    if min(places) < at or last + before > size:
         return True
-    length: int = struct.unpack("<i", read_at(last + 4, 4))[0]
-    return last + 8 + length > size
+    length: int = struct.unpack("<i", read_at(last + before - 4, 4))[0]
+    return last + before + length > size
+
+
+def _blocks(facts: dict[str, bytes]) -> int:
+    """Count the blocks of lines."""
+    _, height = _extent(facts)
+    method = facts["compression"][0]
+    lines = _EXR_LINES[method] if method < len(_EXR_LINES) else 1
+    return -(-height // lines)
+
+
+def _tiles(facts: dict[str, bytes]) -> int | None:
+    """Count the tiles; None where there are smaller pictures beside the whole one, which ffmpeg refuses."""
+    wide, high, levels = struct.unpack("<IIB", facts["tiles"])
+    width, height = _extent(facts)
+    return None if levels & 15 or not wide * high else -(-width // wide) * -(-height // high)
+
+
+def _extent(facts: dict[str, bytes]) -> tuple[int, int]:
+    left, top, right, bottom = struct.unpack("<4i", facts["dataWindow"])
+    return right - left + 1, bottom - top + 1

@@ -3,8 +3,9 @@
 Run as a program, by path, with no package around it: it imports only what starts quickly. It knows how to do what a
 `Job` says and nothing of why. What comes and goes:
 
-* On its control socket (descriptor 0) one message a child, which carries descriptors alone: the job, written as
-  `packed` does it, the child's line, then what the child gets, in the order in which the job names them.
+* On its control socket (descriptor 0) one message a child: the job, written as `packed` does it, with descriptors:
+  the child's line, then what the child gets, in the order in which the job names them. A job too long for a message
+  is `M` alone, and the first descriptor is a file that holds it. `Q` says that the parent puts its folders away itself.
 * On the child's line: to the parent `P` and the process id, or `E` and an errno; at its end `X` and the wait
   status. From the parent: the number of a signal for the child's group. A line that closes ends the group.
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import _socket as socket  # the whole module takes longer to import than a child to start
 import contextlib
 import ctypes
+import errno
 import fcntl
 import gc
 import os
@@ -36,6 +38,8 @@ _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIV
 _FILTER = 2
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on all machines
 _VERSION = 1
+LONG, QUIT = b"M", b"Q"
+SHORT = 1 << 16  # bytes of a job that goes into a message
 FOLDER = "framebridge-"  # then the owner's process id, then anything
 _MOST = 64  # descriptors in a message
 _IDLE = 500  # milliseconds without work after which there is time to tidy up
@@ -57,6 +61,8 @@ def packed(*lists: Sequence[str | bytes]) -> bytes:
     for texts in lists:
         fields.append(str(len(texts)).encode())
         fields += [os.fsencode(text) for text in texts]
+    if any(b"\0" in field for field in fields):
+        raise ValueError("embedded null byte")
     return b"\0".join(fields)
 
 
@@ -168,21 +174,23 @@ class Spawner:
     # Starting
 
     def _start(self) -> None:
-        descriptors = _received(self._control)
+        data, descriptors = _received(self._control)
         if not descriptors:
             return
-        job_file, line_fd, *given = descriptors
+        if data == LONG:
+            data = _content(descriptors.pop(0))
+        line_fd, *given = descriptors
         line = socket.socket(fileno=line_fd)
         try:
-            job = Job(os.pread(job_file, os.fstat(job_file).st_size, 0))
+            job = Job(data)
             child = Child(self._fork(job, given), line)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - other children go on, whatever is wrong with this one
             with contextlib.suppress(OSError):
-                line.send(b"E" + struct.pack("=i", error.errno or 0))
+                line.send(b"E" + struct.pack("=i", getattr(error, "errno", None) or errno.EINVAL))
             line.close()
             return
         finally:
-            for descriptor in (job_file, *given):
+            for descriptor in given:
                 os.close(descriptor)
         self._note_folder(job.scratch)
         self._by_line[line.fileno()] = self._by_pidfd[child.pidfd] = child
@@ -378,21 +386,29 @@ def _allow(ruleset: int, descriptor: int, rights: int) -> None:
         libc.syscall(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(1), rule, ctypes.c_uint(0))
 
 
-def _received(control: socket.socket) -> list[int]:
+def _content(descriptor: int) -> bytes:
+    try:
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _received(control: socket.socket) -> tuple[bytes, list[int]]:
+    """Take a message: the job or what stands for it, and its descriptors."""
     try:
         flags = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
-        data, ancillary, _, _ = control.recvmsg(1, socket.CMSG_SPACE(4 * _MOST), flags)
+        data, ancillary, _, _ = control.recvmsg(2 * SHORT, socket.CMSG_SPACE(4 * _MOST), flags)
     except BlockingIOError:
-        return []
+        return b"", []
     if not data:
         raise _Over
-    if data == b"Q":
+    if data == QUIT:
         raise _Over(data)
     descriptors: list[int] = []
     for level, kind, raw in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             descriptors += struct.unpack(f"={len(raw) // 4}i", raw)
-    return descriptors
+    return data, descriptors
 
 
 def _become(job: Job, given: list[int], ruleset: int, tell: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import select
 import signal
@@ -13,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.process import isolation
 from bridge.process.seccomp import filter_for
+from bridge.process.spawner import LONG, QUIT, SHORT, packed
 
 if TYPE_CHECKING:
     from bridge.process.launch import _Order
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Line", "begin", "spawn", "spawner_pid"]
 
 _ANSWER = 10.0  # seconds that starting a child may take, on a busy machine
+_PAUSE = 10.0  # seconds before it is tried again, after it has failed twice
 _END = 3.0  # seconds that ending all children may take
 _PROGRAM = Path(__file__).with_name("spawner.py")
 
@@ -77,7 +81,7 @@ class _Spawner:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._popen: subprocess.Popen[bytes] | None = None
-        self._failed = not _possible()
+        self._idle_until = 0.0 if _possible() else math.inf
 
     @property
     def pid(self) -> int | None:
@@ -112,17 +116,17 @@ class _Spawner:
             if kind == b"E":
                 raise OSError(number, os.strerror(number))
             self._forget(control)
-        self._failed = True
+        self._idle_until = time.monotonic() + _PAUSE
         return None
 
     def begin(self) -> socket.socket | None:
         """Start it, if it does not run; give its control socket, None if it cannot be had."""
         with self._lock:
-            if self._control is None and not self._failed:
+            if self._control is None and time.monotonic() >= self._idle_until:
                 try:
                     self._control = self._started()
                 except (FileNotFoundError, PermissionError):
-                    self._failed = True
+                    self._idle_until = math.inf
             return self._control
 
     def _started(self) -> socket.socket:
@@ -148,7 +152,7 @@ class _Spawner:
 
     def _end(self, control: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            control.send(b"Q")
+            control.send(QUIT)
         control.close()
         if self._popen is not None:
             try:
@@ -162,7 +166,7 @@ class _Spawner:
         """End it, and all children. Called at interpreter exit."""
         with self._lock:
             control, self._control = self._control, None
-            self._failed = True
+            self._idle_until = math.inf
             if control is not None:
                 self._end(control)
 
@@ -198,8 +202,6 @@ def _here() -> str:
 
 
 def _send(control: socket.socket, order: _Order, line: socket.socket) -> None:
-    from bridge.process.spawner import packed
-
     box, scratch = order.box, order.scratch.path if order.scratch else ""
     sealed = box.sealed and isolation.sandbox().whole
     job = packed(
@@ -212,13 +214,14 @@ def _send(control: socket.socket, order: _Order, line: socket.socket) -> None:
         ["box"] if sealed else [],
         [filter_for(os.uname().machine).hex() if sealed else ""],
     )
-    memory = os.memfd_create("framebridge-job", os.MFD_CLOEXEC)
-    try:
-        os.write(memory, job)
-        descriptors = [memory, line.fileno(), *order.streams, *order.pass_fds]
-        socket.send_fds(control, [b"J"], descriptors)
-    finally:
-        os.close(memory)
+    descriptors = [line.fileno(), *order.streams, *order.pass_fds]
+    if len(job) <= SHORT:
+        socket.send_fds(control, [job], descriptors)
+        return
+    with open(os.memfd_create("framebridge-job", os.MFD_CLOEXEC), "wb") as memory:  # noqa: PTH123 - it has no path
+        memory.write(job)
+        memory.flush()
+        socket.send_fds(control, [LONG], [memory.fileno(), *descriptors])
 
 
 _spawner = _Spawner()

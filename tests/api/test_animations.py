@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from PIL import ImageSequence
 
 import bridge
+from bridge import errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,17 +125,23 @@ def lzw(indexes: Image) -> bytes:
     return b"\x08" + b"".join(bytes([len(raw[at : at + 255])]) + raw[at : at + 255] for at in range(0, len(raw), 255))
 
 
-def gif(frames: list[Part], loop: int = 3) -> bytes:
-    """Write a GIF; colours that are seen through are index 255."""
-    found = b"GIF89a" + struct.pack("<HHBBB", WIDTH, HEIGHT, 0xF0, 0, 0) + b"\xff\0\0\0\xff\0"
+def gif(frames: list[Part], loop: int = 3, *, shared: bool = False) -> bytes:
+    """Write a GIF; colours that are seen through are index 255, and all frames may share one table."""
+    found = b"GIF89a" + struct.pack("<HHBBB", WIDTH, HEIGHT, 0xF7 if shared else 0xF0, 0, 0)
+    every = np.concatenate([[[255, 0, 0]], *(frame.pixels[..., :3].reshape(-1, 3) for frame in frames)])
+    table = np.unique(every, axis=0).astype(np.uint8)[::-1]
+    found += table.tobytes().ljust(768, b"\0") if shared else b"\xff\0\0\0\xff\0"
     found += b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<H", loop) + b"\0"
     for frame, delay in zip(frames, DELAYS, strict=True):
         colours, indexes = np.unique(frame.pixels[..., :3].reshape(-1, 3), axis=0, return_inverse=True)
+        if shared:
+            indexes = (frame.pixels[..., None, :3] == table).all(axis=-1).argmax(axis=-1)
         holes = frame.pixels[..., 3] == 0
         indexes = np.where(holes.ravel(), 255, indexes.ravel())
         control = frame.disposal << 2 | int(holes.any())
         found += b"!\xf9\x04" + struct.pack("<BHB", control, round(100 * delay), 255) + b"\0"
-        found += b"," + struct.pack("<4HB", *frame.place, 0x87) + colours.tobytes().ljust(768, b"\0")
+        own = b"" if shared else colours.tobytes().ljust(768, b"\0")
+        found += b"," + struct.pack("<4HB", *frame.place, 0x87 if own else 0) + own
         found += lzw(indexes) + b"\0"
     return found + b";"
 
@@ -204,18 +211,32 @@ def test_gif_is_composed_as_pillow_does(disposals: tuple[int, int], begin: str, 
     check(path, expected, format)
 
 
-@pytest.mark.needs("magick")
+@pytest.mark.parametrize("format", [pytest.param("GIF", marks=pytest.mark.needs("magick")), "GIF-FFMPEG"])
 @pytest.mark.parametrize("alphas", [(255,), (0, 255)])
 @pytest.mark.parametrize("begin", BEGINS)
 @pytest.mark.parametrize("disposals", [(BACKGROUND, BACKGROUND), (PREVIOUS, KEEP), (PREVIOUS, PREVIOUS), (0, 0)])
 def test_gif_leaves_nothing_where_viewers_leave_nothing(
-    disposals: tuple[int, int], begin: str, alphas: tuple[int, ...], tmp_path: Path
+    disposals: tuple[int, int], begin: str, alphas: tuple[int, ...], format: str, tmp_path: Path
 ) -> None:
     """Pillow fills what is opaque with the file's background colour, which is red here; no viewer does."""
     path = tmp_path / "film.gif"
     frames = parts(begin, alphas, disposals)
     path.write_bytes(gif(frames))
-    check(path, shown(frames))
+    check(path, shown(frames), format)
+    path.write_bytes(gif(frames, shared=True))
+    check(path, shown(frames), format)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_gif_that_is_cut_is_told_whatever_its_colours(shared: bool, tmp_path: Path) -> None:
+    frames = parts("partial", (255,), (BACKGROUND, BACKGROUND))
+    whole = gif(frames, shared=shared)
+    (tmp_path / "film.gif").write_bytes(whole[: whole.rindex(b"!\xf9") + 30])
+    with bridge.get_reader(tmp_path / "film.gif", "GIF-FFMPEG") as reader:
+        found = [reader.get_next_data() for _ in range(2)]
+        assert max(difference(*pair) for pair in zip(found, shown(frames)[:2], strict=True)) == 0
+        with pytest.raises(errors.TruncatedMedia):
+            list(reader)
 
 
 @pytest.mark.needs("magick")
@@ -357,6 +378,52 @@ def test_webp_refuses_what_makes_no_sense(keywords: dict[str, Any], tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+# Animated AVIF
+
+
+def sequence(path: Path, frames: list[Image], milliseconds: list[int]) -> None:
+    pictures = [Pillow.fromarray(frame) for frame in frames]
+    pictures[0].save(
+        path, "AVIF", save_all=True, append_images=pictures[1:], duration=milliseconds, quality=100, subsampling="4:4:4"
+    )
+
+
+def test_avif_has_all_its_frames_and_their_times(tmp_path: Path) -> None:
+    path = tmp_path / "film.avif"
+    frames = [np.full((48, 64, 3), (40 * number, 250 - 40 * number, 100), np.uint8) for number in range(5)]
+    sequence(path, frames, [100, 200, 100, 300, 50])
+    with bridge.get_reader(path) as reader:
+        assert reader.format.name == "AVIF-FFMPEG"
+        assert len(reader) == 5
+        found = list(reader)
+        assert max(difference(*pair) for pair in zip(found, frames, strict=True)) <= 3
+        assert difference(reader[3], frames[3]) <= 3
+        assert reader.get_batch([4, 1]).meta["index"] == [4, 1]
+        assert [frame.meta["duration"] for frame in found] == pytest.approx([0.1, 0.2, 0.1, 0.3, 0.05])
+        assert reader.timestamps == pytest.approx([0, 0.1, 0.3, 0.4, 0.7])
+    assert difference(bridge.imread(path), frames[0]) <= 3
+    assert len(by_pillow(path)) == 5
+
+
+def test_avif_tells_that_its_transparency_is_left_out(tmp_path: Path) -> None:
+    frames = [np.full((32, 32, 4), (200, 40 * number, 10, 60 * number), np.uint8) for number in range(4)]
+    sequence(tmp_path / "film.avif", frames, [100] * 4)
+    with pytest.warns(UserWarning, match="transparency is left out"):
+        film = bridge.get_reader(tmp_path / "film.avif")
+    with film:
+        found = list(film)
+        assert film.get_meta_data()["changes"]
+    assert [frame.shape for frame in found] == [(32, 32, 3)] * 4
+    assert max(difference(found[k], frames[k][..., :3]) for k in range(1, 4)) <= 3
+
+
+def test_avif_without_a_decoder_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sequence(tmp_path / "film.avif", moving(3, 2), [100] * 2)
+    monkeypatch.setattr("bridge.ffmpeg.avif._DECODERS", ("libnothing",))
+    with pytest.raises(errors.MissingCodec, match="none of the decoders libnothing"):
+        bridge.imread(tmp_path / "film.avif")
+
+
 # Writing GIF
 
 
@@ -391,7 +458,10 @@ def written(path: Path, frames: list[Image], **keywords: Any) -> tuple[int, list
         (coloured(16), {"palettesize": 16, "quantizer": "nq", "dither": "floyd_steinberg"}),
         (coloured(200, palettes=1), {"subrectangles": True}),
         (coloured(200, palettes=1), {"quantizer": "diff", "dither": "none"}),
-        (coloured(254, (0, 255)), {}),
+        (coloured(255, (0, 255)), {}),
+        (coloured(256, (255,)), {}),
+        ([frame[..., 0] for frame in coloured(256)], {}),
+        ([frame[:9, :5] for frame in coloured(256)], {"duration": [0.1, 0.2, 0.1]}),
         (coloured(200, (0, 255), palettes=1), {"subrectangles": True}),
     ],
 )
@@ -399,8 +469,24 @@ def test_gif_keeps_the_colours_that_its_palette_holds(
     frames: list[Image], keywords: dict[str, Any], tmp_path: Path
 ) -> None:
     off, said = written(tmp_path / "film.gif", frames, **keywords)
-    assert off <= 1  # by FFmpeg since 6, which rounds
+    assert off == 0
     assert said == []
+
+
+def test_gif_keeps_the_colours_of_some_frames_beside_others_that_have_too_many(tmp_path: Path) -> None:
+    frames = [coloured(1000)[0], coloured(256)[1], coloured(800)[2], coloured(3)[0][:, :, ::-1].copy()]
+    bridge.mimwrite(tmp_path / "film.gif", frames, fps=10)
+    off = [difference(*pair) for pair in zip(by_pillow(tmp_path / "film.gif"), frames, strict=True)]
+    assert (off[1], off[3]) == (0, 0)
+    assert min(off[0], off[2]) > 0
+
+
+def test_gif_that_is_padded_is_written_with_ffmpegs_own_palettes(tmp_path: Path) -> None:
+    frames = [frame[:9, :5] for frame in coloured(200)]
+    bridge.mimwrite(tmp_path / "film.gif", frames, pad=True)
+    for made, frame in zip(by_pillow(tmp_path / "film.gif"), frames, strict=True):
+        assert made.shape[:2] == (10, 6)
+        assert difference(made[:9, :5], frame) <= 1  # FFmpeg since 6 rounds
 
 
 @pytest.mark.parametrize(

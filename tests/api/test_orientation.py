@@ -73,6 +73,18 @@ def test_an_orientation_that_makes_no_sense_turns_nothing(orientation: int | Non
 
 @pytest.mark.program
 @pytest.mark.needs("ffmpeg", "magick")
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "PPM", "QOI"])
+def test_rotate_is_true_or_false(form: str, tmp_path: Path) -> None:
+    if form == "QOI":
+        data = b"qoif" + bytes([0, 0, 0, 1, 0, 0, 0, 1, 3, 0, 0xFE, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 1])
+    else:
+        Pillow.new("RGB", (3, 2)).save(tmp_path / "picture", form)
+        data = (tmp_path / "picture").read_bytes()
+    with pytest.raises(ValueError, match="rotate is True or False, not 90"):
+        bridge.imread(data, rotate=90)
+    assert bridge.imread(data, rotate=True).ndim == 3
+
+
 def test_gray_is_turned_too(tmp_path: Path) -> None:
     path = picture(tmp_path, "png", 6, mode="L")
     assert np.array_equal(bridge.imread(path, rotate=True), expected(path))

@@ -13,6 +13,7 @@ from PIL import Image
 import bridge
 from bridge import errors
 from bridge.process.tools import toolbox
+from tests.fakes.films import turned_film
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,11 +74,7 @@ def test_33_red_stays_red_for_who_takes_full_hd_for_bt709(ffmpeg: str, tmp_path:
 @pytest.mark.needs("ffmpeg", "ffprobe")
 def test_34_a_film_that_is_held_upright_is_read_upright(lavfi: Clips, ffmpeg: str, tmp_path: Path) -> None:
     flat = lavfi("flat.mp4", "testsrc2=s=96x64:r=25:d=0.2", "-c:v", "libx264", "-pix_fmt", "yuv420p")
-    data = bytearray(flat.read_bytes())
-    at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 36] = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
-    upright = tmp_path / "upright.mp4"
-    upright.write_bytes(data)
+    upright = turned_film(flat, tmp_path)
     want = np.rot90(bridge.imread(flat), -1)
     probe = [toolbox().find("ffprobe").path, "-v", "error", "-show_streams", "-of", "json", str(upright)]
     stream = json.loads(subprocess.run(probe, capture_output=True, check=True).stdout)["streams"][0]

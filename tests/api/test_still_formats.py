@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,6 @@ import bridge
 from bridge import errors
 from bridge.catalogue import formats
 from bridge.ffmpeg.image import STILLS, StillFormat
-from bridge.process.tools import toolbox
 from tests.contract.samples import open_exr
 
 if TYPE_CHECKING:
@@ -130,18 +131,69 @@ def test_an_exr_of_whole_numbers_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("form", "mode"),
-    [
-        (form, mode)
-        for form in ("SGI", "DDS", "JPEG2000")
-        for mode in ("L", "RGB", "RGBA")
-        if (form, mode) != ("DDS", "L")
-    ],
+    [("DDS", "LA"), *((form, mode) for form in ("SGI", "DDS", "JPEG2000") for mode in ("L", "RGB", "RGBA"))],
 )
 def test_what_pillow_writes(form: str, mode: str, tmp_path: Path) -> None:
     image = noise(len(mode), "u1", 16, 20)
     options = {"no_jp2": mode != "RGBA"} if form == "JPEG2000" else {}
     Image.fromarray(image).save(tmp_path / "picture", form, **options)
     assert same(np.asarray(bridge.imread(tmp_path / "picture")), image)
+
+
+def gray_dds(image: Pixels) -> bytes:
+    """Gray, or gray and alpha, with the masks that the format's own tools write."""
+    channels, bits = len(image.shape) - 1, 8 * image.itemsize * (image.shape[2] if image.ndim == 3 else 1)
+    one = (1 << 8 * image.itemsize) - 1
+    masks = (0x20000 | (channels > 1), 0, bits, one, 0, 0, one << 8 if channels > 1 else 0)
+    size = (image.shape[0], image.shape[1])
+    return b"".join(
+        (b"DDS ", struct.pack("<7I", 124, 0x1007, *size, 0, 0, 0), bytes(44), struct.pack("<8I", 32, *masks),
+         struct.pack("<5I", 0x1000, 0, 0, 0, 0), image.tobytes())
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(1, "u1"), (2, "u1"), (1, "u2")])
+def test_gray_dds_of_other_tools(channels: int, dtype: str) -> None:
+    image = noise(channels, dtype, 10, 14)
+    data = gray_dds(image)
+    if dtype == "u1":
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), image)
+    assert same(np.asarray(bridge.imread(data)), image)
+
+
+def tiled_exr(image: Pixels, side: int) -> bytes:
+    """Write OpenEXR of float32 in tiles, not compressed."""
+    listed = b"".join(name + b"\0" + struct.pack("<iB3xii", 2, 0, 1, 1) for name in (b"B", b"G", b"R")) + b"\0"
+    height, width = image.shape[:2]
+    corners = [(x, y) for y in range(0, height, side) for x in range(0, width, side)]
+    tiles = [image[y : y + side, x : x + side, ::-1].transpose(0, 2, 1).astype("<f4").tobytes() for x, y in corners]
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    attributes = {
+        "channels chlist": listed,
+        "compression compression": b"\0", "dataWindow box2i": window, "displayWindow box2i": window,
+        "lineOrder lineOrder": b"\0", "pixelAspectRatio float": struct.pack("<f", 1),
+        "screenWindowCenter v2f": bytes(8), "screenWindowWidth float": struct.pack("<f", 1),
+        "tiles tiledesc": struct.pack("<IIB", side, side, 0),
+    }  # fmt: skip
+    head = b"v/1\x01" + struct.pack("<I", 2 | 0x200)
+    for name, value in attributes.items():
+        head += name.replace(" ", "\0").encode() + b"\0" + struct.pack("<I", len(value)) + value
+    head += b"\0"
+    blocks = [
+        struct.pack("<5i", x // side, y // side, 0, 0, len(tile)) + tile
+        for (x, y), tile in zip(corners, tiles, strict=True)
+    ]
+    places = itertools.accumulate(map(len, blocks[:-1]), initial=len(head) + 8 * len(blocks))
+    return head + b"".join(struct.pack("<Q", place) for place in places) + b"".join(blocks)
+
+
+def test_an_exr_in_tiles_is_read_whole_or_not_at_all() -> None:
+    image = np.abs(noise(3, "f4", 21, 37))
+    data = tiled_exr(image, 16)
+    assert same(np.asarray(bridge.imread(data)), image)
+    for left in (len(data) - 1, len(data) - 500, len(data) // 2, 420):
+        with pytest.raises((errors.TruncatedMedia, errors.CorruptMedia)):
+            bridge.imread(data[:left])
 
 
 @pytest.mark.parametrize("extension", [".qoi", ".sgi", ".jp2"])
@@ -168,4 +220,3 @@ def test_what_no_program_here_reads_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_claim_is_tested() -> None:
     rows = {f.name for f in formats if isinstance(f, StillFormat) and f.writer and f.still.decoder}
     assert rows == set(_LOSSLESS)
-    assert toolbox().get("ffmpeg")

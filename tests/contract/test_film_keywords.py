@@ -31,6 +31,16 @@ def level(image: np.ndarray[Any, Any]) -> float:
 # For reading
 
 
+@pytest.mark.parametrize("name", ["rotate", "tonemap", "loop", "print_info"])
+@pytest.mark.parametrize("value", [1, 90, "no", None, np.ones(2)], ids=repr)
+def test_what_is_true_or_false_is_nothing_else(name: str, value: Any, files: Files) -> None:
+    given: dict[str, Any] = {name: value}
+    off: dict[str, Any] = {name: np.False_}
+    with pytest.raises(ValueError, match=f"{name} is True or False"):
+        bridge.get_reader(files("MP4"), **given)
+    bridge.get_reader(files("MP4"), **off).close()
+
+
 @pytest.mark.parametrize(("fps", "count"), [(25, 6), (50, 12), (12.5, 3), (None, 6)])
 def test_read_fps(fps: float | None, count: int, files: Files) -> None:
     with bridge.get_reader(files("MP4"), fps=fps) as reader:

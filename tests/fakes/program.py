@@ -195,6 +195,12 @@ def eats() -> int:
     return 0
 
 
+def late() -> int:
+    """Reads only after a while, so that who feeds it has to wait; then as `eats`."""
+    time.sleep(SETTINGS.get("seconds", 0.5))
+    return eats()
+
+
 def confess() -> int:
     """Tells everything that it was given."""
     links = {}
@@ -220,7 +226,7 @@ BEHAVIOURS: dict[str, Callable[[], int]] = {
     function.__name__: function
     for function in (
         works, hang, half, flood, deaf, shout, nag, silent, fails, dies, lies, chatters, parent, rude, stuffed,
-        picky, eats, confess,
+        picky, eats, late, confess,
     )
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from bridge.ffmpeg.decoder import Decoder
 from bridge.ffmpeg.reader import FilmReader
 from bridge.media.avc import AvcTrack, avc_track
 from bridge.media.index import Entry, FrameIndex, Packet
+from tests.fakes.films import turned_film
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,11 +157,7 @@ def test_other_films_are_left_to_ffmpeg(name: str, lavfi: Any) -> None:
 @pytest.mark.needs("ffmpeg")
 def test_a_turned_film_is_left_to_ffmpeg(lavfi: Any, tmp_path: Any) -> None:
     path = made(lavfi, *PLAIN["B-frames"])
-    data = bytearray(path.read_bytes())
-    at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 36] = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
-    turned = tmp_path / "turned.mp4"
-    turned.write_bytes(data)
+    turned = turned_film(path, tmp_path)
     assert track_of(path)[0] is not None
     assert track_of(turned)[0] is None
     with bridge.get_reader(turned) as reader:

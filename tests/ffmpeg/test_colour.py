@@ -6,12 +6,14 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import av
 import numpy as np
 import pytest
 
 import bridge
 from bridge.media.colour import colour_of, usual_matrix
 from bridge.media.info import VideoStream
+from tests.fakes.films import turned_film
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,7 +151,6 @@ def test_the_file_says_how_its_colours_are_coded(size: tuple[int, int], extensio
 @pytest.mark.needs("ffmpeg")
 @pytest.mark.parametrize("size", [SD, HD])
 def test_another_reader_sees_the_same_red(size: tuple[int, int], tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
     target = tmp_path / "film.mp4"
     bridge.mimwrite(target, [chart(*size)] * 2, fps=25, quality=10)
     with av.open(str(target)) as container:
@@ -236,11 +237,7 @@ def test_planes_are_given_as_they_are_coded(ffmpeg: str, tmp_path: Path) -> None
 @pytest.mark.needs("ffmpeg")
 def test_a_turned_film_is_turned_once_or_not_at_all(lavfi: Any, tmp_path: Path) -> None:
     plain = lavfi("plain.mp4", "testsrc2=s=96x64:r=25:d=0.4", "-c:v", "libx264", "-pix_fmt", "yuv420p")
-    data = bytearray(plain.read_bytes())
-    at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 36] = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
-    turned = tmp_path / "turned.mp4"
-    turned.write_bytes(data)
+    turned = turned_film(plain, tmp_path)
     upright = bridge.mimread(plain)
     with bridge.get_reader(turned) as reader:
         meta = reader.get_meta_data()

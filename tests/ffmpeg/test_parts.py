@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import bridge
 from bridge import errors
 from bridge.ffmpeg.planes import Planes
 from bridge.media.pixels import PIXEL_FORMATS
+from tests.fakes.films import turned_film
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,11 +83,7 @@ def test_a_part_is_scaled_after_it_is_cut(film: Path) -> None:
 
 
 def test_a_part_of_a_turned_film_is_one_of_what_is_shown(film: Path, tmp_path: Path) -> None:
-    data = bytearray(film.read_bytes())
-    at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 36] = np.array([0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
-    turned = tmp_path / "turned.mp4"
-    turned.write_bytes(data)
+    turned = turned_film(film, tmp_path)
     whole = bridge.mimread(turned)[2]
     assert whole.shape == (162, 118, 3)
     assert np.array_equal(bridge.mimread(turned, crop=(10, 120, 50, 40))[2], whole[120:160, 10:60])
@@ -190,6 +188,29 @@ def test_planes_know_what_they_are(lavfi: Clips) -> None:
     semi: Any = bridge.imread(film, pixelformat="nv12")
     assert np.array_equal(semi.v, frame.v)
     assert np.array_equal(semi.u, frame.u)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [{}, {"rotate": False}, {"every": 2}, {"crop": (8, 6, 34, 18)}, {"size": (40, 31)}, {"fps": 20}],
+)
+def test_planes_come_in_batches_too(keywords: dict[str, Any], lavfi: Clips, tmp_path: Path) -> None:
+    plain = lavfi("film.mp4", SOURCE, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-frames:v", "6")
+    film = turned_film(plain, tmp_path)
+    with bridge.get_reader(film, pixelformat="native", **keywords) as reader:
+        alone: list[Any] = [reader[number] for number in range(3)]
+        batch = reader.get_batch([2, 0, 2])
+        for frame, number in zip(batch, (2, 0, 2), strict=True):
+            assert isinstance(frame, Planes)
+            assert frame.meta["index"] == number
+            for name in "yuv":
+                assert np.array_equal(getattr(frame, name), getattr(alone[number], name))
+        some: Any = reader[1:3]
+        assert np.array_equal(some[1:][0].v, alone[2].v)
+        again = pickle.loads(pickle.dumps(some))[-1]  # noqa: S301 - our own
+        assert np.array_equal(again.u, alone[2].u)
+        assert not isinstance(some[:, :4][0], Planes)
+        assert not isinstance(some[[0, 1]], Planes)
 
 
 def test_native_of_what_has_no_array_says_so(lavfi: Clips) -> None:

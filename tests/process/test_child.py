@@ -190,6 +190,14 @@ def test_one_that_takes_no_input_is_ended_by_the_deadline(fake: FakeMaker) -> No
     assert gone(child.pid)
 
 
+def test_what_is_written_in_parts_is_whole_whatever_its_rows(fake: FakeMaker) -> None:
+    picture = memoryview(bytes(8 << 20)).cast("B", (1024, 2048, 4))
+    with Child([str(fake(behaviour="late"))], subject="a", feed=True) as child:
+        child.write(picture, 20)
+        child.end_input()
+        assert _read(child) == str(picture.nbytes).encode()
+
+
 def test_one_that_closes_its_input_is_quoted(fake: FakeMaker) -> None:
     child = Child([str(fake(behaviour="picky"))], subject="out.mp4", feed=True)
     with pytest.raises(ToolFailed, match=r"out\.mp4: ffmpeg ended with exit status 1: I do not like this"):

@@ -289,6 +289,24 @@ def test_what_cannot_be_started_says_so() -> None:
         run(["/etc/passwd"], subject="x", seconds=5)
 
 
+@spawned_here
+def test_a_job_that_makes_no_sense_ends_nobody_else() -> None:
+    with Child(["/bin/sleep", "60"], subject="x") as child:
+        pid = spawning.spawner_pid()
+        control = spawning._spawner.begin()
+        assert control is not None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            socket.send_fds(control, [b"nonsense"], [theirs.fileno()])
+            ours.settimeout(5)
+            assert ours.recv(16)[:1] == b"E"
+        with pytest.raises(ValueError, match="null"):
+            run(["/bin/echo", "a\0b"], subject="x", seconds=5)
+        assert spawning.spawner_pid() == pid
+        assert child.exit is None
+        child.abort()
+
+
 def test_a_command_line_of_a_hundred_kilobytes_arrives() -> None:
     long = "x" * 100_000
     assert run(["/bin/echo", long], subject="x", seconds=5, box=SEALED).stdout == long.encode() + b"\n"
