@@ -171,6 +171,11 @@ def _gif_frame(index: int) -> Pixels:
     return np.full((16, 16, 3), _GIF[index], np.uint8)
 
 
+def _moving_avif(path: Path) -> None:
+    first, *others = [Image.fromarray(_gif_frame(index)) for index in range(len(_GIF))]
+    first.save(path, save_all=True, append_images=others, quality=100, duration=100)
+
+
 def _heic(path: Path) -> None:
     """Nothing but ImageMagick makes it, and not every one does."""
     Image.fromarray(picture()).save(path.with_suffix(".png"))
@@ -308,6 +313,7 @@ SAMPLES: tuple[Sample, ...] = (
     _other("WEBP-FFMPEG", "picture.webp", _pillow(lossless=True)),
     _other("PNM-FFMPEG", "picture.ppm", _anymap),
     _other("GIF-FFMPEG", "moving.gif", _gif, count=5, wanted=_gif_frame),
+    _other("AVIF-FFMPEG", "moving.avif", _moving_avif, count=5, wanted=_gif_frame, off=3, named=False),
     _other("APNG", "moving.apng", _pillow_series, count=4, wanted=_shifted, named=False),
     _moving("MP4", "film.mp4", *_X264),
     _moving("MOV", "film.mov", *_X264),
