@@ -106,6 +106,27 @@ taken = clock()
 done(begun + clock() - taken, counted())
 """
 
+# The same work at each level of trust, which is the first word of the text.
+SAFE_FILM = """
+import bridge, bridge.catalogue, ffmpeg
+bridge.configure(trust=TRUST)
+begun = clock()
+count = 0
+with bridge.get_reader(SOURCE) as reader:
+    for frame in reader:
+        count += frame.shape == (HEIGHT, WIDTH, 3)
+done(begun, count)
+"""
+
+SAFE_PICTURES = """
+import bridge, bridge.catalogue
+bridge.configure(trust=TRUST)
+bridge.imread(SOURCE)
+begun = clock()
+count = sum(bridge.imread(SOURCE).shape == (HEIGHT, WIDTH, 3) for _ in range(FRAMES))
+done(begun, count)
+"""
+
 # A hundred frames in random order; each carries its own number, and the fact is how many came right.
 SEEK = """
 import random
@@ -177,13 +198,14 @@ done(begun + clock() - taken, right(frames))
 def main() -> None:
     """Run one of the benchmarks and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["read", "write", "seek", "import"])
+    parser.add_argument("what", choices=["read", "write", "seek", "safety", "import"])
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     ffmpeg = os.environ.setdefault("FRAMEBRIDGE_FFMPEG", _found("ffmpeg"))
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {_version(ffmpeg)}")
     with tempfile.TemporaryDirectory(prefix="framebridge-bench-") as scratch:
-        {"read": read, "write": write, "seek": seek, "import": imports}[options.what](Path(scratch), options.rounds)
+        benchmarks = {"read": read, "write": write, "seek": seek, "safety": safety, "import": imports}
+        benchmarks[options.what](Path(scratch), options.rounds)
 
 
 def read(scratch: Path, rounds: int) -> None:
@@ -225,6 +247,29 @@ def seek(scratch: Path, rounds: int) -> None:
     }
     candidates = {name: SEEK + text for name, text in candidates.items()}
     _table(candidates, [clip, frames, 1920, 1080, scratch], rounds, expected=100)
+
+
+def safety(scratch: Path, rounds: int) -> None:
+    """What the box costs: 300 frames of 1080p, and pictures of 256x256 one after the other, against trusted."""
+    clip, picture = scratch / "clip.mp4", scratch / "small.png"
+    _make(clip, 300, ["-c:v", "libx264", "-crf", "22", "-pix_fmt", "yuv420p"])
+    source = ["-f", "lavfi", "-i", "testsrc2=s=256x256", "-frames:v", "1", str(picture)]
+    subprocess.run([os.environ["FRAMEBRIDGE_FFMPEG"], "-nostdin", "-v", "error", *source], check=True)
+    for text, arguments in (
+        (SAFE_FILM, [clip, 300, 1920, 1080, scratch]),
+        (SAFE_PICTURES, [picture, 50, 256, 256, scratch]),
+    ):
+        texts = {trust: f"TRUST = {trust!r}\n{COMMON}{text}" for trust in ("trusted", "normal", "untrusted")}
+        count = int(str(arguments[1]))
+        times = _rounds(texts, arguments, rounds, expected=count)
+        print(
+            f"{Path(str(arguments[0])).name:<28}{'median s':>9}{'ms each':>10}{'of trusted':>12}{'added ms each':>15}"
+        )
+        for trust, taken in times.items():
+            ratio = statistics.median(one / base for base, one in zip(times["trusted"], taken, strict=True))
+            added = statistics.median(one - base for base, one in zip(times["trusted"], taken, strict=True))
+            median = statistics.median(taken)
+            print(f"{trust:<28}{median:9.3f}{median / count * 1e3:10.2f}{ratio:12.3f}{added / count * 1e3:15.2f}")
 
 
 def imports(_scratch: Path, rounds: int) -> None:

@@ -12,20 +12,19 @@ from bridge.errors import LimitExceeded
 from bridge.limits import Limits
 from bridge.turns import turn
 
-_TWO = Limits(processes=2)
-
 
 class _Work:
     """Counts who is at work, and keeps each until `go`."""
 
-    def __init__(self) -> None:
+    def __init__(self, processes: int) -> None:
+        self.limits = Limits(processes=processes)
         self.lock = threading.Lock()
         self.busy = self.most = 0
         self.order: list[int] = []
         self.go = threading.Event()
 
     def __call__(self, number: int) -> None:
-        with turn(_TWO):
+        with turn(self.limits):
             with self.lock:
                 self.busy += 1
                 self.most = max(self.most, self.busy)
@@ -42,22 +41,22 @@ def _until(condition: object, seconds: float = 5) -> None:
         time.sleep(0.005)
 
 
-def test_no_more_than_so_many_work_at_once_and_first_come_is_first_served() -> None:
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_no_more_than_so_many_work_at_once(processes: int) -> None:
     from bridge.turns import _turns
 
-    work = _Work()
-    threads = []
-    for number in range(8):
-        threads.append(threading.Thread(target=work, args=(number,)))
-        threads[-1].start()
+    work = _Work(processes)
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for number, thread in enumerate(threads):
+        thread.start()
         _until(lambda n=number: len(work.order) + len(_turns._queue) == n + 1)
-    assert work.order == [0, 1]
+    assert work.order == list(range(processes))
     work.go.set()
     for thread in threads:
         thread.join(10)
-    assert work.most == 2
+    assert work.most == processes
     assert sorted(work.order) == list(range(8))
-    assert work.order[2:4] in ([2, 3], [3, 2])
+    assert processes > 1 or work.order == list(range(8))  # first come, first served
     assert _turns._busy == 0
 
 

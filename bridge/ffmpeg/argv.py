@@ -218,6 +218,7 @@ def decode(
     listed: bool = False,
     still: bool = False,
     max_pixels: int | None = None,
+    threads: int | None = None,
     seek: Seek = BEGINNING,
     name: str = INPUT,
 ) -> tuple[str, ...]:
@@ -246,6 +247,8 @@ def decode(
         It is a picture: an orientation that it mentions is left to the caller.
     max_pixels : int or None
         Larger frames are not decoded.
+    threads : int or None
+        For decoding; None lets ffmpeg choose.
     name : str
         What to read; `PIPE` is standard input from where it stands, without jumps.
     """
@@ -254,6 +257,8 @@ def decode(
         options["max_pixels"] = max_pixels
     if still or not wish.turned:
         options["noautorotate"] = None
+    if threads is not None:
+        options["threads"] = threads
     if demuxer in _ONE_THREAD:
         options["threads"] = 1
     if wish.decoder:

@@ -98,6 +98,7 @@ class Decoder:
             frames=frames,
             wish=order.wish,
             max_pixels=limits.pixels,
+            threads=1 if limits.trust == "untrusted" else None,  # each takes address space of its own
             seek=seek,
             name=argv.INPUT if packets is None else argv.PIPE,
         )

@@ -216,6 +216,10 @@ class _Spawned(Process):
         self.pid = line.pid
         self.end_fd = line.fileno()
 
+    def ended(self, seconds: float) -> bool:
+        """Wait for the end of the process; at interpreter exit all end together."""
+        return spawning.over() or super().ended(seconds)
+
     def _signal(self, number: int) -> None:
         self._line.signal(number)
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,11 @@ from bridge.process.spawner import LONG, QUIT, SHORT, packed
 if TYPE_CHECKING:
     from bridge.process.launch import _Order
 
-__all__ = ["Line", "begin", "spawn", "spawner_pid"]
+__all__ = ["Line", "begin", "over", "spawn", "spawner_pid"]
 
 _ANSWER = 10.0  # seconds that starting a child may take, on a busy machine
 _PAUSE = 10.0  # seconds before it is tried again, after it has failed twice
-_END = 3.0  # seconds that ending all children may take
+_END = 1.0  # seconds that ending all children may keep us waiting
 _PROGRAM = Path(__file__).with_name("spawner.py")
 
 
@@ -51,10 +52,12 @@ class Line:
 
     def end(self, seconds: float) -> int | None:
         """Give how it ended, negative for a signal, as `subprocess` does; None if that is not known in time."""
-        kind, status = _answer(self._socket, seconds)
+        kind, status = _answer(self._socket, 0 if _spawner.over else seconds)
         if kind == b"X":
             return os.waitstatus_to_exitcode(status)
-        return None if kind == b"" else -signal.SIGKILL  # the spawner itself was killed, and all with it
+        if kind == b"" and not _spawner.over:
+            return None
+        return -signal.SIGKILL  # the spawner itself has ended, and all with it
 
     def close(self) -> None:
         """Let go; a child that still runs is ended."""
@@ -82,6 +85,7 @@ class _Spawner:
         self._control: socket.socket | None = None
         self._popen: subprocess.Popen[bytes] | None = None
         self._idle_until = 0.0 if _possible() else math.inf
+        self.over = False  # nothing is started any more
 
     @property
     def pid(self) -> int | None:
@@ -154,25 +158,31 @@ class _Spawner:
         with contextlib.suppress(OSError):
             control.send(QUIT)
         control.close()
-        if self._popen is not None:
-            try:
-                self._popen.wait(_END)
-            except subprocess.TimeoutExpired:
-                self._popen.kill()
-                self._popen.wait()
-            self._popen = None
+        popen, self._popen = self._popen, None
+        if popen is None:
+            return
+        try:
+            popen.wait(_END)
+        except subprocess.TimeoutExpired:
+            if self.over:  # it is at it: ending very many takes its time, and nobody has to wait for that
+                popen.returncode = 0
+            else:
+                popen.kill()
+                popen.wait()
 
     def stop(self) -> None:
         """End it, and all children. Called at interpreter exit."""
         with self._lock:
             control, self._control = self._control, None
             self._idle_until = math.inf
+            self.over = True
             if control is not None:
                 self._end(control)
 
     def disown(self) -> None:
         """Let go of it: in a fork of the process that it belongs to."""
         self._lock = threading.Lock()
+        self.over = False
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -233,6 +243,11 @@ def begin() -> None:
     _spawner.begin()
 
 
+def over() -> bool:
+    """Tell whether the interpreter is ending, and with it every child."""
+    return _spawner.over
+
+
 def spawner_pid() -> int | None:
     """Give the process id of the spawner, if it runs."""
     return _spawner.pid
@@ -240,4 +255,6 @@ def spawner_pid() -> int | None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_spawner.disown)
+# What is registered last is called first: all children end at once, and their finalizers have nothing to wait for.
+weakref.finalize(_spawner, int)
 atexit.register(_spawner.stop)
