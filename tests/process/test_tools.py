@@ -332,7 +332,10 @@ def test_the_toolbox_follows_the_environment(fake: FakeMaker, monkeypatch: pytes
 # What is said
 
 
-@pytest.mark.parametrize(("name", "called"), [("ffmpeg", "ffmpeg"), ("ffprobe", "ffprobe"), ("magick", "ImageMagick")])
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("ffmpeg", "ffmpeg"), ("ffprobe", "ffprobe"), ("magick", "ImageMagick"), ("gs", "Ghostscript")],
+)
 def test_what_is_missing_is_said_with_the_way_to_get_it(name: str, called: str) -> None:
     with pytest.raises(ToolMissing, match=f"{called} was not found: nothing by that name on PATH") as caught:
         Toolbox().find(name)
