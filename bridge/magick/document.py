@@ -49,7 +49,8 @@ def _read_dpi(dpi: Any, usual: float) -> float:
 class DrawingReader(PictureReader):
     """Draws SVG through ImageMagick, with transparency.
 
-    Only where it is trusted (``trust="trusted"``): it can name other files.
+    Only where it is trusted (``trust="trusted"``): it can name other files. An ImageMagick that is built without
+    librsvg knows only a part of SVG; ``FILE`` in the metadata tells so in ``changes``.
 
     Parameters
     ----------
@@ -65,6 +66,8 @@ class DrawingReader(PictureReader):
 
     def _describe(self) -> PictureHead:
         head = super()._describe()
+        if "rsvg" not in toolbox().abilities("magick").delegates:
+            self._changes.append(f"drawn by {self._tool} itself, which leaves out a part of what SVG can say")
         return replace(head, channels=4, depth=8, cmyk=False)
 
 

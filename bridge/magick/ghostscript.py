@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 __all__ = ["Page", "complaint", "draw", "pages", "survey"]
 
-# What names no paper is drawn on A4, whatever the machine is set to.
-_QUIET = ("-q", "-dSAFER", "-dBATCH", "-dNOPAUSE", "-dNOPROMPT", "-sPAPERSIZE=a4")
+# What names no paper is drawn on A4, whatever the machine is set to. Without a screen, which nobody sees in colours
+# of 8 bits, fewer than two pixels to an inch are refused.
+_QUIET = ("-q", "-dSAFER", "-dBATCH", "-dNOPAUSE", "-dNOPROMPT", "-sPAPERSIZE=a4", "-dDITHERPPI=60")
 # Of a page what viewers show: of PDF its crop box, of EPS its bounding box.
 _SHOWN = {"pdf": "-dUseCropBox", "postscript": "-dEPSCrop"}
 # Told of each page: its size in points, and in pixels. 2 means that a device is closed, which is no page.
