@@ -292,9 +292,12 @@ def test_the_edge_of_the_paper_is_white_when_a_part_is_enlarged() -> None:
 @pytest.mark.parametrize("keywords", [{}, {"dpi": 300}, {"size": (2000, 1000)}])
 def test_pages_that_are_too_large_are_not_drawn(keywords: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ghostscript, "draw", forbidden)
-    for numbers in ({"pixels": 4999}, {"side": 99}):
-        with pytest.raises(errors.LimitExceeded, match=f"limit {next(iter(numbers))}"):
-            bridge.imread(TWO, limits=bridge.Limits(trust="trusted", **numbers), **keywords)
+    for name, limits in (
+        ("pixels", bridge.Limits(trust="trusted", pixels=4999)),
+        ("side", bridge.Limits(trust="trusted", side=99)),
+    ):
+        with pytest.raises(errors.LimitExceeded, match=f"limit {name}"):
+            bridge.imread(TWO, limits=limits, **keywords)
 
 
 @pytest.mark.program
