@@ -19,6 +19,7 @@ from bridge.ffmpeg.animation import animation_formats
 from bridge.ffmpeg.avif import SequenceFormat
 from bridge.ffmpeg.image import still_formats
 from bridge.ffmpeg.video import film_formats
+from bridge.magick.document import document_formats
 from bridge.magick.image import picture_formats
 from bridge.media.sniff import sniff
 
@@ -40,6 +41,7 @@ def _ordered() -> FormatManager:
         TargaFormat(),
         *float_formats(),
         *picture_formats(),
+        *document_formats(),
         *still_formats(),
         *animation_formats(),
         SequenceFormat(),

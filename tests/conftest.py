@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_KEPT = ("FRAMEBRIDGE_FFMPEG", "FRAMEBRIDGE_FFPROBE", "FRAMEBRIDGE_MAGICK", "FRAMEBRIDGE_TEST_SOURCE")
+_KEPT = ("FRAMEBRIDGE_FFMPEG", "FRAMEBRIDGE_FFPROBE", "FRAMEBRIDGE_MAGICK", "FRAMEBRIDGE_GS", "FRAMEBRIDGE_TEST_SOURCE")
 _CACHE = pytest.StashKey[str]()
 
 hypothesis.settings.register_profile("here", deadline=None, print_blob=True)
@@ -309,7 +309,7 @@ def clean_toolbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A machine without a program and without memory: no setting, an empty PATH, a cache of its own."""
     from bridge.process import tools
 
-    for name in ("FRAMEBRIDGE_FFMPEG", "FRAMEBRIDGE_FFPROBE", "FRAMEBRIDGE_MAGICK"):
+    for name in ("FRAMEBRIDGE_FFMPEG", "FRAMEBRIDGE_FFPROBE", "FRAMEBRIDGE_MAGICK", "FRAMEBRIDGE_GS"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))

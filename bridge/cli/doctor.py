@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_TITLES = {"ffmpeg": "ffmpeg", "ffprobe": "ffprobe", "magick": "ImageMagick"}
+_TITLES = {"ffmpeg": "ffmpeg", "ffprobe": "ffprobe", "magick": "ImageMagick", "gs": "Ghostscript"}
 _WITHOUT = {
     "ffmpeg": "no film can be read or written",
     "ffprobe": "ffmpeg is asked instead, and tells less about a film",
     "magick": "pictures go through ffmpeg, which knows fewer formats",
+    "gs": "PDF and PostScript cannot be drawn",
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import numbers
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -88,7 +87,7 @@ class PictureReader(Reader):
     """
 
     _format: PictureFormat
-    _dpi: float | None = None  # of a document
+    _dpi: float | None = None  # of a drawing
 
     def _open(
         self,
@@ -421,34 +420,6 @@ def _rgba(frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 _SENT = {1: 1, 2: 4, 3: 3, 4: 4}  # channels wanted -> channels sent: gray and alpha travel as RGBA
 
 
-class DocumentReader(PictureReader):
-    """Draws SVG through ImageMagick, with transparency.
-
-    Only where it is trusted (``trust="trusted"``): it can name other files.
-
-    Parameters
-    ----------
-    dpi : float
-        Pixels to an inch; by default 96, which is a pixel of the drawing's own to a pixel.
-    **kwargs
-        As for pictures: `size`, `crop`, `on_damage`, ...
-    """
-
-    def _open(self, *, dpi: float | None = None, **kwargs: Any) -> None:
-        wanted: Any = self._format.picture.dpi if dpi is None else dpi
-        if isinstance(wanted, bool) or not (isinstance(wanted, numbers.Real) and 1 <= float(wanted) <= _FINEST):
-            raise ValueError(f"dpi must be a number from 1 to {_FINEST}, not {dpi!r}")
-        self._dpi = float(wanted)
-        super()._open(**kwargs)
-
-    def _describe(self) -> PictureHead:
-        head = super()._describe()
-        return replace(head, channels=4, depth=8, cmyk=False)
-
-
-_FINEST = 4800
-
-
 class PictureFormat(Format):
     """Still pictures through ImageMagick."""
 
@@ -466,8 +437,6 @@ class PictureFormat(Format):
         self.extensions = picture.extensions
         if picture.written:
             self.writer = PictureWriter
-        if picture.dpi:
-            self.reader = DocumentReader
 
     def can_read(self, request: Request) -> bool:
         """Take content of our kind, or, for formats without a signature, content of no kind by its name."""
@@ -503,5 +472,5 @@ def _is_for_ffmpeg(request: Request) -> bool:
 
 
 def picture_formats() -> list[Format]:
-    """Give one Format for each picture format."""
-    return [PictureFormat(picture) for picture in PICTURES]
+    """Give one Format for each picture format; documents are in a module of their own."""
+    return [PictureFormat(picture) for picture in PICTURES if not picture.dpi]

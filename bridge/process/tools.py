@@ -41,7 +41,7 @@ class Tool:
     Attributes
     ----------
     name : str
-        ``"ffmpeg"``, ``"ffprobe"`` or ``"magick"``.
+        ``"ffmpeg"``, ``"ffprobe"``, ``"magick"`` or ``"gs"``.
     path : str
         Absolute path.
     version : str
@@ -68,7 +68,7 @@ class Tool:
 
     def __str__(self) -> str:
         """Name and version, for tables and metadata."""
-        return f"{'ImageMagick' if self.name == 'magick' else self.name} {self.version}"
+        return f"{_called(self.name)} {self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +116,7 @@ class _Kind:
     names: tuple[str, ...]
     banner: re.Pattern[str]
     packages: Mapping[str, str]
+    called: str = ""
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -134,6 +135,12 @@ _MAGICK_PACKAGES = {
     "dnf": "ImageMagick",
     "brew": "imagemagick",
     "winget": "ImageMagick.ImageMagick",
+}
+_GS_PACKAGES = {
+    "apt-get": "ghostscript",
+    "dnf": "ghostscript",
+    "brew": "ghostscript",
+    "winget": "ArtifexSoftware.GhostScript",
 }
 
 _KINDS: dict[str, _Kind] = {
@@ -155,9 +162,22 @@ _KINDS: dict[str, _Kind] = {
         names=("magick", "convert"),
         banner=re.compile(r"^Version: ImageMagick (\S+(?: Q\d+(?:-HDRI)?)?)"),
         packages=_MAGICK_PACKAGES,
+        called="ImageMagick",
         lists={"coders": ("-list", "format"), "delegates": ("-version",)},
     ),
+    "gs": _Kind(
+        variable="FRAMEBRIDGE_GS",
+        names=("gs",),
+        banner=re.compile(r"^(?:\w+ )?Ghostscript (?:[A-Z ]+(?:\d+ )?)?(\d+\.\S+)"),  # also a RELEASE CANDIDATE 1
+        packages=_GS_PACKAGES,
+        called="Ghostscript",
+    ),
 }
+
+
+def _called(name: str) -> str:
+    """Give the name of a program as people know it."""
+    return _KINDS[name].called or name
 
 
 def install_hint(name: str) -> str:
@@ -176,13 +196,13 @@ class Toolbox:
     Parameters
     ----------
     settings : mapping
-        Paths that come before everything else, by ``"ffmpeg"``, ``"ffprobe"``, ``"magick"``.
+        Paths that come before everything else, by ``"ffmpeg"``, ``"ffprobe"``, ``"magick"``, ``"gs"``.
 
     Notes
     -----
     The order is: setting, environment (``FRAMEBRIDGE_FFMPEG``, ``FRAMEBRIDGE_FFPROBE``,
-    ``FRAMEBRIDGE_MAGICK``; ``none`` there means that there is none), beside an ffmpeg that was found (for
-    ffprobe), absolute PATH entries, the wheel of the ``bundled`` extra. A candidate that is not what its
+    ``FRAMEBRIDGE_MAGICK``, ``FRAMEBRIDGE_GS``; ``none`` there means that there is none), beside an ffmpeg that was
+    found (for ffprobe), absolute PATH entries, the wheel of the ``bundled`` extra. A candidate that is not what its
     name says is passed over, with a log line where the user had named it.
     """
 
@@ -196,9 +216,7 @@ class Toolbox:
         tool, attempts = self._look(name)
         if tool is None:
             tried = "; ".join(f"{a.path} ({a.refused})" for a in attempts) or "nothing by that name on PATH"
-            message = (
-                f"{'ImageMagick' if name == 'magick' else name} was not found: {tried}. Get it by {install_hint(name)}"
-            )
+            message = f"{_called(name)} was not found: {tried}. Get it by {install_hint(name)}"
             raise ToolMissing(message)
         return tool
 
@@ -305,7 +323,7 @@ def _identify(name: str, path: str, source: str) -> tuple[Tool | None, str]:
         _Cache.add(key, {"banner": kept})
     match = _KINDS[name].banner.match(kept)
     if not match:
-        return None, f"is not {'ImageMagick' if name == 'magick' else name}: it says {kept[:60].strip()!r}"
+        return None, f"is not {_called(name)}: it says {kept[:60].strip()!r}"
     tool = Tool(name=name, path=path, version=match[1], release=_release(match[1], kept), source=source)
     refused = _unfit(tool) if name == "magick" else ""
     return (None, refused) if refused else (tool, "")

@@ -4,7 +4,8 @@
 # and changes nothing.
 #
 #   setup [--programs] GROUP...    .venv with the built wheel and these dependency groups of pyproject.toml;
-#                                  with --programs, ffmpeg and ImageMagick too, as far as this user may
+#                                  with --programs, ffmpeg and ImageMagick too, as far as this user may, and for
+#                                  the group test what draws documents
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VENV=$ROOT/.venv
@@ -69,6 +70,23 @@ magick_version() {
     return 1
 }
 
+gs_version() {
+    local program
+    program=${FRAMEBRIDGE_GS:-$(type -P gs || true)}
+    [ -n "$program" ] || return 1
+    "$program" -version 2>/dev/null </dev/null | sed -n '1s/^.*Ghostscript.* \([0-9][0-9.]*\) .*/\1/p' | grep .
+}
+
+# The package with ImageMagick's coder for SVG, where that is Debian's and lacks it: named after its library.
+magick_extra() {
+    local core
+    magick_version >/dev/null && have dpkg-query || return 0
+    core=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 'libmagickcore-*' 2>/dev/null |
+        sed -n 's/^installed \(libmagickcore-[67]\.q[a-z0-9-]*-[0-9]*\(t64\)\{0,1\}\)$/\1/p' | head -1)
+    [ -z "$core" ] || dpkg-query -W -f '${db:Status-Status}' "$core-extra" 2>/dev/null | grep -qx installed ||
+        echo "$core-extra"
+}
+
 # Of ffmpeg, ImageMagick and the environment's Python, one a line.
 versions() {
     ffmpeg_version || echo none
@@ -104,6 +122,15 @@ setup_programs() {
     if ! magick_version >/dev/null; then
         say "ImageMagick is missing: still pictures go through ffmpeg; to get it: $(install_line imagemagick)"
     fi
+}
+
+# What only the tests need, to draw PDF, PostScript and SVG.
+setup_documents() {
+    local package
+    for package in $(gs_version >/dev/null || echo ghostscript) $(magick_extra); do
+        (am_root && apt_install "$package") ||
+            say "without $package some tests cannot run; to get it: $(install_line "$package")"
+    done
 }
 
 # ------------------------------------------------------------------------------------------- environment
@@ -253,6 +280,7 @@ setup() {
     if [ "${1:-}" = --programs ]; then
         shift
         setup_programs
+        [[ " $* " != *" test "* ]] || setup_documents
     fi
     cd "$ROOT" || exit
     setup_venv

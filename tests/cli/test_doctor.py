@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Framebridge
     from tests.fakes.programs import FakeMaker
 
-NONE = {"FRAMEBRIDGE_FFMPEG": "none", "FRAMEBRIDGE_FFPROBE": "none", "FRAMEBRIDGE_MAGICK": "none"}
+NONE = {f"FRAMEBRIDGE_{name}": "none" for name in ("FFMPEG", "FFPROBE", "MAGICK", "GS")}
 
 
 def told(framebridge: Framebridge, **env: str) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def test_a_machine_with_ffmpeg(framebridge: Framebridge) -> None:
 def test_a_machine_without_programs(framebridge: Framebridge) -> None:
     ran = framebridge("doctor", env=NONE)
     assert ran.returncode == 1
-    assert ran.stdout.count("To get it: ") == 3
+    assert ran.stdout.count("To get it: ") == 4
     assert ran.stderr == ""
     for facts in told(framebridge, **NONE)["programs"].values():
         assert facts["path"] is None

@@ -28,6 +28,7 @@ BANNERS = {
     "magick": "Version: ImageMagick {} x86_64 22345 https://imagemagick.org",
     "convert": "Version: ImageMagick {} x86_64 2021-01-25 https://imagemagick.org",
     "identify": "Version: ImageMagick {} x86_64 2021-01-25 https://imagemagick.org",
+    "gs": "{} (2022-09-21)\nCopyright (C) 2022 Artifex Software, Inc.  All rights reserved.",
 }
 LISTS = {
     "-demuxers": "File formats:\n D. = Demuxing\n --\n D  mov,mp4 QuickTime\n D  nut NUT\n",

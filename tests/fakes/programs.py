@@ -19,6 +19,7 @@ _VERSIONS = {
     "magick": "7.1.1-43 Q16-HDRI",
     "convert": "6.9.11-60 Q16",
     "identify": "6.9.11-60 Q16",
+    "gs": "GPL Ghostscript 10.00.0",
 }
 
 
@@ -43,7 +44,7 @@ class FakeMaker:
         Parameters
         ----------
         who : str
-            Whose name and banner it has: ``ffmpeg``, ``ffprobe``, ``magick``, ``convert`` or ``identify``.
+            Whose name and banner it has: ``ffmpeg``, ``ffprobe``, ``magick``, ``convert``, ``identify`` or ``gs``.
         behaviour : str
             A function of `program.py`: what it does when asked anything but its version and abilities.
         frames : sequence of bytes

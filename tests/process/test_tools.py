@@ -329,10 +329,34 @@ def test_the_toolbox_follows_the_environment(fake: FakeMaker, monkeypatch: pytes
     assert toolbox().get("ffmpeg") is None
 
 
+@pytest.mark.parametrize(
+    ("banner", "version"),
+    [
+        ("GPL Ghostscript 10.00.0", "10.00.0"),
+        ("AFPL Ghostscript 8.54", "8.54"),
+        ("GPL Ghostscript RELEASE CANDIDATE 1 9.52", "9.52"),
+        ("GPL Ghostscript GIT PRERELEASE 9.27", "9.27"),
+    ],
+)
+def test_ghostscript_by_its_banner(fake: FakeMaker, monkeypatch: pytest.MonkeyPatch, banner: str, version: str) -> None:
+    _path(monkeypatch, fake("gs", version=banner).parent)
+    tool = Toolbox().find("gs")
+    assert (str(tool), tool.release) == (f"Ghostscript {version}", tuple(map(int, version.split(".")[:2])))
+
+
+def test_another_gs_is_passed_over(fake: FakeMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    _path(monkeypatch, fake("gs", version="git-spice 0.9").parent)
+    with pytest.raises(ToolMissing, match="is not Ghostscript"):
+        Toolbox().find("gs")
+
+
 # What is said
 
 
-@pytest.mark.parametrize(("name", "called"), [("ffmpeg", "ffmpeg"), ("ffprobe", "ffprobe"), ("magick", "ImageMagick")])
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("ffmpeg", "ffmpeg"), ("ffprobe", "ffprobe"), ("magick", "ImageMagick"), ("gs", "Ghostscript")],
+)
 def test_what_is_missing_is_said_with_the_way_to_get_it(name: str, called: str) -> None:
     with pytest.raises(ToolMissing, match=f"{called} was not found: nothing by that name on PATH") as caught:
         Toolbox().find(name)
