@@ -2,59 +2,83 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
-from bridge.errors import CorruptMedia, TruncatedMedia, UnsupportedPixels
+from bridge.errors import BridgeError, CorruptMedia, TruncatedMedia, UnsupportedPixels
 from bridge.media.info import ImagePage, MediaInfo
 from bridge.media.pixels import memory_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.core.archive import ArchiveLimits, Member
     from bridge.core.request import Request
+    from bridge.limits import Limits
 
 __all__ = ["NpyFormat", "NpyReader", "NpyWriter", "NpzFormat", "NpzReader", "NpzWriter"]
 
 
 _HEADER = 128  # bytes before the samples, of all but unusual arrays
+_PIECE = 1 << 16
+_BOMB, _ZEROS = 1000, 1032  # the ratio of what is called a bomb, and of an array of zeros, which deflates no further
 
 
-def read_npy(file: Any, size: int, name: str) -> np.ndarray[Any, Any]:
-    """Read one array from an open NPY file of `size` bytes.
+class _Head(NamedTuple):
+    """What the header of an NPY file promises."""
 
-    Raises
-    ------
-    CorruptMedia, TruncatedMedia, UnsupportedPixels
-        The last for object arrays.
-    """
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+
+
+def _read_head(file: Any, size: int, name: str) -> _Head:
+    """Read the header of an NPY file of `size` bytes, and hold it against that size."""
     try:
         version = np.lib.format.read_magic(file)
         read_header = {
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
         }.get(version, np.lib.format.read_array_header_2_0)
-        shape, fortran, dtype = read_header(file)
-    except (ValueError, EOFError, SyntaxError, TypeError) as error:
-        message = f"{name} has a damaged NPY header: {error}"
-        raise CorruptMedia(message) from error
-    if dtype.hasobject:
-        message = f"{name} holds Python objects, which bridge never unpickles; save plain numbers"
-        raise UnsupportedPixels(message)
+        head = _Head(*read_header(file))
+        np.broadcast_to(np.empty((), head.dtype), head.shape)  # what numpy cannot hold, it says here
+    except BridgeError:
+        raise
+    except Exception as error:  # what Python's parser and numpy raise for what a stranger has made up
+        raise CorruptMedia(f"{name} has a damaged NPY header: {error}") from error
+    if head.dtype.hasobject:
+        raise UnsupportedPixels(f"{name} holds Python objects, which bridge never unpickles; save plain numbers")
+    if not head.dtype.itemsize or head.dtype.subdtype:
+        raise UnsupportedPixels(f"{name} holds an array of {head.dtype}, which are no numbers")
+    if math.prod(head.shape) * head.dtype.itemsize > size - file.tell():
+        raise TruncatedMedia(
+            f"{name} promises an array {head.shape} of {head.dtype}, more than its {size} bytes hold", got=0
+        )
+    return head
+
+
+def read_npy(file: Any, size: int, name: str) -> np.ndarray[Any, Any]:
+    """Read one array from an open NPY file of `size` bytes; nothing is allocated that these do not hold.
+
+    Raises
+    ------
+    CorruptMedia, TruncatedMedia, UnsupportedPixels
+        The last for object arrays.
+    """
+    shape, fortran, dtype = _read_head(file, size, name)
     count = math.prod(shape)
-    if any(side < 0 for side in shape) or count * dtype.itemsize > size - file.tell():
-        message = f"{name} promises an array {shape} of {dtype}, more than its {size} bytes hold"
-        raise TruncatedMedia(message, got=0)
     flat = np.empty(count, dtype)
     view = memory_of(flat.view(np.uint8)) if count else memoryview(b"")
     at = 0
     while at < len(view) and (taken := file.readinto(view[at:])):
         at += taken
     if at < len(view):
-        message = f"{name} ended {len(view) - at} bytes early"
-        raise TruncatedMedia(message, got=0)
+        raise TruncatedMedia(f"{name} ended {len(view) - at} bytes early", got=0)
     return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
 
 
@@ -62,6 +86,9 @@ class _ArraysReader(Reader):
     """What NPY and NPZ share: named arrays, read when asked for."""
 
     def _names(self) -> list[str]:
+        raise NotImplementedError
+
+    def _head(self, index: int) -> _Head:
         raise NotImplementedError
 
     def _array(self, index: int) -> np.ndarray[Any, Any]:
@@ -76,8 +103,8 @@ class _ArraysReader(Reader):
         return self._array(index), self._meta(index)
 
     def _info(self) -> MediaInfo:
-        arrays = [self._array(index) for index in range(len(self._names()))]
-        pages = tuple(ImagePage(shape=array.shape, dtype=str(array.dtype)) for array in arrays)
+        heads = [self._head(index) for index in range(len(self._names()))]
+        pages = tuple(ImagePage(shape=head.shape, dtype=str(head.dtype)) for head in heads)
         return MediaInfo(
             uri=self.request.name,
             format=self._format.name,
@@ -101,10 +128,20 @@ class NpyReader(_ArraysReader):
     def _names(self) -> list[str]:
         return ["array"]
 
+    def _head(self, index: int) -> _Head:
+        del index
+        with self._opened() as file:
+            return _read_head(file, self.request.size, self.request.name)
+
     def _array(self, index: int) -> np.ndarray[Any, Any]:
         del index
-        with self.request.input() as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
+        with self._opened() as file:
             return read_npy(file, self.request.size, self.request.name)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Any]:
+        with self.request.input() as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
+            yield file
 
 
 class NpzReader(_ArraysReader):
@@ -112,19 +149,12 @@ class NpzReader(_ArraysReader):
 
     def _open(self, **kwargs: Any) -> None:
         super()._open(**kwargs)
-        import zipfile
+        from bridge.core.archive import Archive
 
-        self._descriptor = os.fdopen(self._own_descriptor(), "rb")
-        try:
-            self._zip = zipfile.ZipFile(self._descriptor)
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
-            message = f"{self.request.name} is a damaged NPZ file: {error}"
-            raise CorruptMedia(message) from error
-        self._members = [info for info in self._zip.infolist() if info.filename.endswith(".npy")]
-
-    def _own_descriptor(self) -> int:
         with self.request.input() as descriptor:
-            return os.dup(descriptor)
+            self._descriptor = os.dup(descriptor)
+        self._archive = Archive(self._descriptor, self.request.name, _rules(self.request.limits, self.request.size))
+        self._members = [info for info in self._archive.infos if info.filename.endswith(".npy")]
 
     def _expected(self) -> int | None:
         return sum(max(0, info.file_size - _HEADER) for info in self._members)
@@ -132,24 +162,35 @@ class NpzReader(_ArraysReader):
     def _names(self) -> list[str]:
         return [info.filename.removesuffix(".npy") for info in self._members]
 
-    def _array(self, index: int) -> np.ndarray[Any, Any]:
-        info = self._members[index]
-        import zipfile
-        import zlib
+    def _head(self, index: int) -> _Head:
+        with self._opened(index) as (member, name):
+            return _read_head(member, member.size, name)
 
-        try:
-            with self._zip.open(info) as member:
-                return read_npy(member, info.file_size, f"{self.request.name}/{info.filename}")
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-            if isinstance(error, TruncatedMedia | CorruptMedia | UnsupportedPixels):
-                raise
-            message = f"{self.request.name}/{info.filename} is damaged: {error}"
-            raise CorruptMedia(message) from error
+    def _array(self, index: int) -> np.ndarray[Any, Any]:
+        with self._opened(index) as (member, name):
+            array = read_npy(member, member.size, name)
+            while member.read(_PIECE):  # at the end the checksum is looked at
+                pass
+            return array
+
+    @contextlib.contextmanager
+    def _opened(self, index: int) -> Iterator[tuple[Member, str]]:
+        member = self._members[index].filename
+        with self._archive.open(member) as opened:
+            yield opened, f"{self.request.name}/{member}"
 
     def _close(self) -> None:
         descriptor = getattr(self, "_descriptor", None)  # `_open` may have failed before it came so far
         if descriptor is not None:
-            descriptor.close()
+            os.close(descriptor)
+
+
+def _rules(limits: Limits, size: int) -> ArchiveLimits:
+    """Give what a member may cost: as anywhere, but stored ones may be as large as the file, as NPY may."""
+    from bridge.core.archive import ArchiveLimits
+
+    ratio = _ZEROS if _BOMB <= limits.archive_ratio < _ZEROS else limits.archive_ratio
+    return ArchiveLimits(bytes=max(limits.content, size), ratio=ratio, entries=limits.archive_entries)
 
 
 class NpyWriter(Writer):

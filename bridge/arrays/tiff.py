@@ -6,14 +6,16 @@ import contextlib
 import math
 import os
 import struct
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bridge.arrays.directories import Directories
 from bridge.arrays.region import cut, decoded_pixels, is_planar, read_region
+from bridge.arrays.strips import bound_strips
 from bridge.core.format import Format, Reader, Writer
 from bridge.core.keywords import switch
-from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
+from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, UnsupportedPixels
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, amend_tiff
 from bridge.media.info import ImagePage, MediaInfo
@@ -33,9 +35,6 @@ __all__ = ["TiffFormat", "TiffReader", "TiffWriter"]
 _CLASSIC = 3_900_000_000  # bytes of pixels that surely fit a classic TIFF
 
 _DESCRIPTION = 0x10E
-
-# What tifffile undoes with what Python carries: none, deflate (two numbers), LZMA, PackBits.
-_IN_PROCESS = frozenset({1, 8, 32946, 34925, 32773})
 
 
 class TiffReader(Reader):
@@ -76,7 +75,8 @@ class TiffReader(Reader):
         self._orientation = 0  # as it is stored
         import tifffile
 
-        _Directories(self.request).check()
+        bound_strips(tifffile)
+        Directories(self.request).check()
         with self.request.input() as descriptor:
             self._file = os.fdopen(os.dup(descriptor), "rb")
         try:
@@ -90,21 +90,34 @@ class TiffReader(Reader):
             from bridge.media.metadata import orientation
 
             self._orientation = orientation(self._meta(None))
-        self._limit()
+        self._limit(self._tiff.pages.first, 0)
 
     def _check(self) -> None:
         if not len(self._tiff.pages):
             message = f"{self.request.name} is a TIFF without a page"
             raise CorruptMedia(message)
 
-    def _limit(self) -> None:
-        first = self._tiff.pages.first
-        box = self._box(first)
-        pixels = int(np.prod(first.shape[:2], dtype=np.int64)) if box is None else decoded_pixels(first, box)
-        most = self.request.limits.pixels
-        if pixels > most:
-            message = f"{self.request.name} has {pixels} pixels in a page, more than the limit pixels={most} allows"
-            raise LimitExceeded(message)
+    def _limit(self, page: Any, wanted: int) -> None:
+        """Hold a page, and the bytes that are `wanted` at once, against the limits."""
+        limits, frame, box = self.request.limits, page.keyframe, self._box(page)
+        size = (frame.imagewidth, frame.imagelength)
+        reached = {
+            "pixels": frame.imagedepth * math.prod(size) if box is None else decoded_pixels(page, box),
+            "side": max(size),
+        }
+        for limit, value in reached.items():
+            most = getattr(limits, limit)
+            if value > most:
+                raise LimitExceeded(
+                    f"{self.request.name} has a page of {size[0]}x{size[1]} pixels, more than the limit {limit}={most}"
+                    f" allows; raise it with limits=bridge.Limits({limit}=...)"
+                )
+        if wanted > max(limits.volumes_memory, limits.archive_ratio * self.request.size):
+            raise LimitExceeded(
+                f"{self.request.name}: its {self.request.size} bytes become {wanted}, more than the limit"
+                f" volumes_memory={limits.volumes_memory} allows; if you trust it, raise it with"
+                " limits=bridge.Limits(volumes_memory=...)"
+            )
 
     def _box(self, page: Any) -> Box | None:
         """Give the part of a page that is wanted; None for all of it."""
@@ -131,7 +144,12 @@ class TiffReader(Reader):
             return None
         paged = not self._whole and len(self._tiff.pages) == self._pictures()[1]
         first = self._tiff.pages[index] if paged else self._tiff.series[index if self._whole else 0].keyframe
-        found = self._decode(index, first, self._box(first))
+        box = self._box(first)
+        whole = (
+            self._tiff.series[index].nbytes if self._whole else first.nbytes if paged else self._tiff.series[0].nbytes
+        )
+        self._limit(first, int(whole) if box is None else 0)
+        found = self._decode(index, first, box)
         if self._orientation > 1:
             series = self._tiff.series[index if self._whole else 0]
             found = _turned(found, series.axes if self._whole else first.axes, self._orientation)
@@ -334,72 +352,4 @@ class TiffFormat(Format):
         if request.kind != "tiff":
             return False
         asked = request.mode in "iI?" and any(request.kwargs.get(name) is not None for name in ("size", "colorspace"))
-        return _Directories(request).for_tifffile(other=asked and toolbox().get("magick") is not None)
-
-
-class _Directories:
-    """The chain of a TIFF's directories, read from the file itself: one a page."""
-
-    BITS = 258
-    COMPRESSION = 259
-    SAMPLE_FORMAT = 339
-    MOST = 100_000
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        head = request.head
-        self._order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
-        self._big = self._number(head[2:4]) == 43
-        self._offset = 8 if self._big else 4  # bytes of an offset
-
-    def _number(self, raw: bytes) -> int:
-        return int.from_bytes(raw, self._order)
-
-    def _at(self, at: int, count: int) -> bytes:
-        raw = self._request.read_at(at, count)
-        if len(raw) < count:
-            message = f"{self._request.name} ends before its page directory at byte {at}"
-            raise TruncatedMedia(message, got=0)
-        return raw
-
-    def _table(self, at: int) -> tuple[bytes, int]:
-        """Read a directory's entries and the offset of the next directory."""
-        width, entry = (8, 20) if self._big else (2, 12)
-        count = self._number(self._at(at, width))
-        raw = self._at(at + width, count * entry + self._offset)
-        return raw[: -self._offset], self._number(raw[-self._offset :])
-
-    def for_tifffile(self, *, other: bool) -> bool:
-        """Tell whether tifffile decodes the first page alone, or nobody else can without loss.
-
-        ImageMagick would give floating point, signed and 32-bit samples as clipped 16-bit ones; `other` samples are
-        left to it.
-        """
-        return (
-            (not other and self._first(self.COMPRESSION, 1) in _IN_PROCESS)
-            or self._first(self.SAMPLE_FORMAT, 1) != 1
-            or self._first(self.BITS, 1) > 16
-        )
-
-    def _first(self, tag: int, otherwise: int) -> int:
-        """Read the first number of a tag of the first page."""
-        entry, value = (20, 12) if self._big else (12, 8)
-        table, _ = self._table(self._number(self._request.read_at(self._offset, self._offset)))
-        for start in range(0, len(table), entry):
-            if self._number(table[start : start + 2]) == tag:
-                count = self._number(table[start + 4 : start + value])
-                field = table[start + value : start + entry]
-                if 2 * count <= len(field):
-                    return self._number(field[:2])
-                return self._number(self._request.read_at(self._number(field), 2))
-        return otherwise
-
-    def check(self) -> None:
-        """Follow the chain to its end; a reader that just stops where the file does would lose pages in silence."""
-        at, seen = self._number(self._request.read_at(self._offset, self._offset)), set[int]()
-        while at:
-            if at in seen or len(seen) >= self.MOST:
-                message = f"{self._request.name} is a damaged TIFF: its page directories have no end"
-                raise CorruptMedia(message)
-            seen.add(at)
-            _, at = self._table(at)
+        return Directories(request).for_tifffile(other=asked and toolbox().get("magick") is not None)

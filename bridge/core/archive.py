@@ -1,4 +1,4 @@
-"""Members of zip archives: which part of a path is the archive, and one member in or out.
+"""Members of zip archives: which part of a path is the archive, and one member out of it.
 
 The directory of the archive is read by `zipfile`; the data by ourselves, so that neither a size that lies nor a
 decompressor without a bound can take more than the limits say. Nothing is ever extracted by its name.
@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import io
 import os
 import stat
 import struct
-import time
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bridge.core.part import Part, part_name
+from bridge.core.unpacking import CODECS, decompressed
 from bridge.errors import (
     BridgeError,
     CorruptMedia,
     ForbiddenUri,
     LimitExceeded,
     MissingCodec,
-    OutputFailed,
     UriError,
     UriIsDirectory,
     UriNotFound,
@@ -34,29 +30,27 @@ from bridge.errors import (
 
 if TYPE_CHECKING:  # the others are imported where they are used: most reading and writing never gets there
     import zipfile
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from bridge.core.spool import Spool
+    from bridge.core.unpacking import Codec
 
-__all__ = ["ArchiveLimits", "members", "read_member", "split", "split_for_writing", "write_member"]
+__all__ = ["Archive", "ArchiveLimits", "Member", "members", "read_member", "split", "split_for_writing", "unreadable"]
 
 _MIB = 1 << 20
-_LOCAL_HEADER = struct.Struct("<4s 2x H 18x HH")  # signature, version, flags, ..., lengths of name and extra field
+LOCAL_HEADER = struct.Struct("<4s 2x H 18x HH")  # signature, version, flags, ..., lengths of name and extra field
 _LOCAL, _CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
-_ENCRYPTED, _PATCHED, _UTF8 = 0x1, 0x20, 0x800
-_UNIX = 3
-_DICTIONARY = 64 * _MIB  # of LZMA: what `7z -mx=9` takes; a header may ask for 4 GiB
-_STORED, _DEFLATED = 0, 8  # methods of compression
+_ENCRYPTED, _PATCHED, UTF8 = 0x1, 0x20, 0x800
+UNIX = 3
 _METHODS = {9: "deflate64", 93: "zstd", 95: "xz", 98: "ppmd"}
-# Names of content that is compressed already: to deflate it again costs time and gains nothing.
-_PICTURES = {".png", ".apng", ".jpg", ".jpeg", ".jp2", ".jxl", ".gif", ".webp", ".avif", ".heic", ".heif"}
-_FILMS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".ogv", ".flv", ".wmv", ".m4a"}
-_COMPRESSED = _PICTURES | _FILMS | {".zip", ".npz", ".gz", ".bz2", ".xz", ".zst"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveLimits:
     """What a member of an archive may cost.
+
+    Errors name a limit as `bridge.Limits` does: ``archive_ratio`` for `ratio`, ``content`` for `bytes`.
 
     Attributes
     ----------
@@ -177,11 +171,11 @@ def read_member(archive: int | str | Path, member: str, limits: ArchiveLimits = 
 
 
 @contextlib.contextmanager
-def _opened(archive: int | str | Path, limits: ArchiveLimits) -> Iterator[_Archive]:
+def _opened(archive: int | str | Path, limits: ArchiveLimits) -> Iterator[Archive]:
     name = f"the archive with descriptor {archive}" if isinstance(archive, int) else str(archive)
     descriptor = _open(archive, name)
     try:
-        yield _Archive(descriptor, name, limits)
+        yield Archive(descriptor, name, limits)
     finally:
         os.close(descriptor)
 
@@ -192,10 +186,11 @@ def _open(archive: int | str | Path, name: str) -> int:
     try:  # O_NONBLOCK: a FIFO must not hang us
         return os.open(archive, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
 
 
-def _unreadable(name: str, error: OSError) -> BridgeError:
+def unreadable(name: str, error: OSError) -> BridgeError:
+    """Turn what `open` says of an archive into an error of ours."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return UriNotFound(f"there is no file {name}")
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -243,12 +238,12 @@ class _Directory(io.RawIOBase):
 
     def _too_many(self, what: str) -> LimitExceeded:
         return LimitExceeded(
-            f"{self._name} has {what}, but the limit `entries` is {self._limits.entries};"
-            " if you trust it, give limits with a larger `entries`"
+            f"{self._name} has {what}, more than the limit archive_entries={self._limits.entries} allows;"
+            " if you trust it, raise it with limits=bridge.Limits(archive_entries=...)"
         )
 
 
-class _Archive:
+class Archive:
     """The directory of an archive, checked, and the way to its data."""
 
     def __init__(self, descriptor: int, name: str, limits: ArchiveLimits) -> None:
@@ -287,7 +282,7 @@ class _Archive:
         starts = [info.header_offset for info in ordered]
         ends = [*starts[1:], self.end][: len(starts)]
         for info, end in zip(ordered, ends, strict=True):
-            least = _LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size
+            least = LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size
             if info.header_offset < 0 or info.header_offset + least > end:
                 raise CorruptMedia(f"{self.name}: its members lie over each other, as no archiver makes them")
         return dict(zip(starts, ends, strict=True))
@@ -302,11 +297,23 @@ class _Archive:
         spool = Spool(self._limits.bytes, name=f"{self.name}/{member}", limit="content")
         try:
             spool.expect(info.file_size)
-            self._fill(spool, info)
+            for piece in self._checked(info, spool.name):
+                spool.write(piece)
             return spool.finish()
         except BaseException:
             spool.close()
             raise
+
+    def open(self, member: str) -> Member:
+        """Give its content as it is decompressed, for who keeps it elsewhere; the checks are as in `read`."""
+        info = self._readable(self.find(member))
+        name = f"{self.name}/{member}"
+        if info.file_size > self._limits.bytes:
+            raise LimitExceeded(
+                f"{name}: {info.file_size} bytes, more than the limit content={self._limits.bytes} allows;"
+                " if you trust it, raise it with limits=bridge.Limits(content=...)"
+            )
+        return Member(self._checked(info, name), info.file_size)
 
     def find(self, member: str) -> zipfile.ZipInfo:
         """Give the one entry of that name."""
@@ -333,35 +340,37 @@ class _Archive:
         name = f"{self.name}/{info.filename}"
         if info.flag_bits & _ENCRYPTED:
             raise ForbiddenUri(f"{name} is encrypted; unpack it with its password first")
-        kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system == _UNIX else 0
+        kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system == UNIX else 0
         if kind not in (0, stat.S_IFREG):
             what = "a link" if kind == stat.S_IFLNK else "not a regular file"
             raise ForbiddenUri(f"{name} is {what}: only files are read from archives")
         if info.file_size > max(self._limits.ratio_from, self._limits.ratio * info.compress_size):
             raise LimitExceeded(
-                f"{name}: {info.compress_size} bytes become {info.file_size}, but the limit `ratio` is"
-                f" {self._limits.ratio:g}:1; if you trust it, give limits with a larger `ratio`"
+                f"{name}: {info.compress_size} bytes become {info.file_size}, more than the limit"
+                f" archive_ratio={self._limits.ratio:g} allows; if you trust it, raise it with"
+                " limits=bridge.Limits(archive_ratio=...)"
             )
         return info
 
-    def _fill(self, spool: Spool, info: zipfile.ZipInfo) -> None:
+    def _checked(self, info: zipfile.ZipInfo, name: str) -> Iterator[bytes]:
         """Decompress; never past the size that the directory tells, which the limits have allowed."""
-        check = 0
-        for piece in self._pieces(info, spool.name):
-            if spool.size + len(piece) > info.file_size:
-                raise CorruptMedia(f"{spool.name} holds more than the {info.file_size} bytes that the archive tells")
+        check = size = 0
+        for piece in self._pieces(info, name):
+            size += len(piece)
+            if size > info.file_size:
+                raise CorruptMedia(f"{name} holds more than the {info.file_size} bytes that the archive tells")
             check = zlib.crc32(piece, check)
-            spool.write(piece)
-        if spool.size < info.file_size:
-            raise CorruptMedia(f"{spool.name} ends after {spool.size} of {info.file_size} bytes")
+            yield piece
+        if size < info.file_size:
+            raise CorruptMedia(f"{name} ends after {size} of {info.file_size} bytes")
         if check != info.CRC:
-            raise CorruptMedia(f"{spool.name} is damaged: its checksum is wrong")
+            raise CorruptMedia(f"{name} is damaged: its checksum is wrong")
 
     def _pieces(self, info: zipfile.ZipInfo, name: str) -> Iterator[bytes]:
         start, end = self.data(info)
         try:
             codec, skip = self._codec(info, start, name)
-            yield from _decompressed(codec, self._raw(start + skip, end))
+            yield from decompressed(codec, self._raw(start + skip, end))
         except (zlib.error, OSError, EOFError) as error:
             if isinstance(error, BridgeError):
                 raise
@@ -381,13 +390,13 @@ class _Archive:
 
     def header(self, info: zipfile.ZipInfo) -> tuple[int, bytes, bytes]:
         """Give where the data of a member begins, and the fixed part and the extra field of its local header."""
-        fixed = os.pread(self._descriptor, _LOCAL_HEADER.size, info.header_offset)
-        if len(fixed) < _LOCAL_HEADER.size or fixed[:4] != _LOCAL:
+        fixed = os.pread(self._descriptor, LOCAL_HEADER.size, info.header_offset)
+        if len(fixed) < LOCAL_HEADER.size or fixed[:4] != _LOCAL:
             raise CorruptMedia(f"{self.name}: there is no member where {info.filename!r} should be")
-        _, _, name_length, extra_length = _LOCAL_HEADER.unpack(fixed)
+        _, _, name_length, extra_length = LOCAL_HEADER.unpack(fixed)
         at = info.header_offset + len(fixed)
         rest = os.pread(self._descriptor, name_length + extra_length, at)
-        if rest[:name_length] != info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437"):
+        if rest[:name_length] != info.orig_filename.encode("utf-8" if info.flag_bits & UTF8 else "cp437"):
             raise CorruptMedia(f"{self.name}: {info.filename!r} has another name in its own header")
         return at + name_length + extra_length, fixed, rest[name_length:]
 
@@ -396,14 +405,14 @@ class _Archive:
         start, _ = self.data(info)
         return start, self._next[info.header_offset]
 
-    def _codec(self, info: zipfile.ZipInfo, start: int, name: str) -> tuple[_Codec, int]:
+    def _codec(self, info: zipfile.ZipInfo, start: int, name: str) -> tuple[Codec, int]:
         """Give what decompresses a member, and how many bytes to skip before."""
         method = info.compress_type
-        if info.flag_bits & _PATCHED or method not in _CODECS:
+        if info.flag_bits & _PATCHED or method not in CODECS:
             kind = "patches" if info.flag_bits & _PATCHED else _METHODS.get(method, f"method {method}")
             raise MissingCodec(f"{name} is compressed by {kind}: pack it again with deflate")
         try:
-            return _CODECS[method](os.pread(self._descriptor, 9, start), name)
+            return CODECS[method](os.pread(self._descriptor, 9, start), name)
         except ImportError as error:  # a Python that was built without
             raise MissingCodec(f"{name}: this Python cannot decompress it: {error}") from error
 
@@ -416,279 +425,39 @@ class _Archive:
         out.writelines(os.pread(self._descriptor, min(_MIB, end - at), at) for at in range(start, end, _MIB))
 
 
-# Decompression, never more than 1 MiB at a time. zipfile's own gives bz2 and LZMA no bound: 1 MiB read from it
-# can be 20 GB in memory.
+class Member(io.RawIOBase):
+    """The content of a member, to be read once from its beginning.
 
-
-class _Codec(Protocol):
-    """As bz2 and lzma have it."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def needs_input(self) -> bool: ...
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
-
-
-class _Stored:
-    eof = False
-    needs_input = True
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:  # noqa: ARG002 - what comes in is bounded
-        return data
-
-
-class _Deflate:
-    def __init__(self) -> None:
-        self._inflater = zlib.decompressobj(-15)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._inflater.eof
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        made = self._inflater.decompress(self._inflater.unconsumed_tail + data, max_length)
-        self.needs_input = len(made) < max_length and not self._inflater.unconsumed_tail
-        return made
-
-
-def _bzip2() -> _Codec:
-    import bz2
-
-    return bz2.BZ2Decompressor()
-
-
-def _lzma(head: bytes, name: str) -> tuple[_Codec, int]:
-    """Make one from the header in front of the data: version, length 5, lc/lp/pb, size of the dictionary."""
-    import lzma
-
-    length, packed, dictionary = struct.unpack("<2xHBI", head.ljust(9, b"\xff"))
-    if length != 5 or packed >= 225:
-        raise EOFError("its LZMA header is wrong")
-    if dictionary > _DICTIONARY:
-        raise LimitExceeded(
-            f"{name}: its LZMA dictionary takes {dictionary} bytes of memory, and the limit is {_DICTIONARY};"
-            " pack it again with deflate"
-        )
-    rest, lc = divmod(packed, 9)
-    pb, lp = divmod(rest, 5)
-    options = {"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": max(dictionary, 4096)}
-    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[options]), len(head)
-
-
-_CODECS: dict[int, Callable[[bytes, str], tuple[_Codec, int]]] = {
-    _STORED: lambda *_: (_Stored(), 0),
-    _DEFLATED: lambda *_: (_Deflate(), 0),
-    12: lambda *_: (_bzip2(), 0),
-    14: _lzma,
-}
-
-
-def _decompressed(codec: _Codec, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    while not codec.eof:
-        piece = next(pieces, b"") if codec.needs_input else b""
-        made = codec.decompress(piece, _MIB)
-        if not made and not piece:
-            return
-        yield made
-
-
-# Writing
-
-
-def write_member(
-    archive: str | Path, member: str, source: str | Path, limits: ArchiveLimits = _DEFAULT, *, name: str | None = None
-) -> None:
-    """Put a file into an archive under a name, whole or not at all.
-
-    A new archive is made beside the old one, with its other members copied as they are compressed, and takes its
-    place by rename; a member of the same name is replaced. Whatever fails, the old archive is untouched. Two that
-    write to one archive at a time wait for each other.
-
-    Parameters
+    Attributes
     ----------
-    archive : str or Path
-        The archive; made if there is none, or an empty file.
-    member : str
-        The name of the member, with ``/`` between folders.
-    source : str or Path
-        The file with the content.
-    name : str, optional
-        What the output is called in messages.
-
-    Raises
-    ------
-    UriError, UriIsDirectory, UriNotFound, ForbiddenUri
-        If the member's name, the archive's or its folder cannot be written to.
-    CorruptMedia, LimitExceeded
-        If what is there is no sound zip archive.
-    OutputFailed
-        If the disk is full, or the like.
+    size : int
+        Bytes of it; when all are read, one more read checks them.
     """
-    target = Path(os.path.realpath(archive))  # a link stays, what it points to is replaced
-    name = name or f"{archive}/{member}"
-    _check_member(member, name)
-    try:
-        while not _written(target, member, Path(source), limits):
-            pass  # somebody else has made the archive meanwhile: add to that one
-    except OSError as error:
-        if isinstance(error, BridgeError):
-            raise
-        raise _not_written(name, target, error) from error
 
+    def __init__(self, pieces: Iterator[bytes], size: int) -> None:
+        super().__init__()
+        self.size = size
+        self._pieces = pieces
+        self._piece = memoryview(b"")
+        self._at = 0
 
-def _not_written(name: str, target: Path, error: OSError) -> BridgeError:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR) and not target.parent.is_dir():
-        return UriNotFound(f"{name}: there is no folder {target.parent}; make it first")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ForbiddenUri(f"{name}: nothing may be written in {target.parent}; choose another folder")
-    return OutputFailed(f"{name} could not be written: {error.strerror or error}")
-
-
-def _check_member(member: str, name: str) -> None:
-    """Refuse names with which an unpacker would write elsewhere, or that zip cannot hold."""
-    parts = member.split("/")
-    if "\0" in member or "\\" in member or any(part in ("", ".", "..") for part in parts):
-        raise UriError(f"{name}: {member!r} is no name for a member of an archive")
-    try:
-        encoded = member.encode()
-    except UnicodeEncodeError as error:
-        raise UriError(f"{name}: {member!r} is not Unicode, which names in archives must be") from error
-    if len(encoded) > 0xFFFF:
-        raise UriError(f"{name}: a member's name has at most 65,535 bytes, not {len(encoded)}")
-
-
-def _written(target: Path, member: str, source: Path, limits: ArchiveLimits) -> bool:
-    with _locked(target) as descriptor, _part(target) as part:
-        old = _Archive(descriptor, str(target), limits) if descriptor is not None and _size(descriptor) else None
-        if old is not None:
-            _refuse_folder(old, member)
-        with part.open("wb") as out:
-            kept = [] if old is None else _copied(old, member, out)
-            _append(out, kept, b"" if old is None else old.comment, member, source)
-        if descriptor is None:
-            return _placed_as_new(part, target)
-        part.chmod(stat.S_IMODE(os.fstat(descriptor).st_mode))
-        part.replace(target)
+    def readable(self) -> bool:
+        """Tell that it is."""
         return True
 
+    def tell(self) -> int:
+        """Count the bytes read."""
+        return self._at
 
-def _size(descriptor: int) -> int:
-    facts = os.fstat(descriptor)
-    return facts.st_size if stat.S_ISREG(facts.st_mode) else 1
-
-
-@contextlib.contextmanager
-def _locked(target: Path) -> Iterator[int | None]:
-    """Give the archive, for us alone among those who use this function; None if there is none."""
-    descriptor = _latest(target)
-    try:
-        yield descriptor
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def _latest(target: Path) -> int | None:
-    while True:
-        try:
-            descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _unreadable(str(target), error) from error
-        try:
-            with contextlib.suppress(OSError):  # a file system without locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(target.stat(), os.fstat(descriptor)):
-                    return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # replaced while we waited
-
-
-@contextlib.contextmanager
-def _part(target: Path) -> Iterator[Path]:
-    """Give a new file beside the target, by whose name what a killed process has left can be told apart."""
-    part = Part(part_name(target.parent))
-    try:
-        part.make()
-        yield part.path
-    finally:
-        part.drop()
-
-
-def _placed_as_new(part: Path, target: Path) -> bool:
-    """Put it there if nothing is there by now."""
-    try:
-        target.hardlink_to(part)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
-        part.replace(target)
-    return True
-
-
-def _refuse_folder(old: _Archive, member: str) -> None:
-    if any(info.filename.startswith(member + "/") for info in old.infos):
-        raise UriIsDirectory(f"{old.name}: {member!r} is a folder; name a file in it")
-
-
-def _copied(old: _Archive, member: str, out: BinaryIO) -> list[zipfile.ZipInfo]:
-    """Copy all members but one, compressed as they are; give their entries with their new places."""
-    kept = [info for info in old.infos if info.filename != member]
-    if len(kept) == len(old.infos) and all(map(_plainly_named, kept)):
-        old.copy(0, old.end, out)
-        return kept
-    old.copy(0, min((info.header_offset for info in old.infos), default=0), out)  # what makes it unpack itself
-    for info in sorted(kept, key=lambda info: info.header_offset):
-        place = out.tell()
-        _, fixed, extra = old.header(info)
-        out.write(_renamed(fixed, info) + extra)
-        old.copy(*old.extent(info), out)
-        info.header_offset = place
-    return kept
-
-
-def _plainly_named(info: zipfile.ZipInfo) -> bool:
-    return info.filename == info.orig_filename and (info.filename.isascii() or bool(info.flag_bits & _UTF8))
-
-
-def _renamed(fixed: bytes, info: zipfile.ZipInfo) -> bytes:
-    """Give a local header with the name as zipfile will write it into the directory: in UTF-8.
-
-    Appending by zipfile alone writes only the directory so, and members with names from DOS can't be read any more.
-    """
-    name = info.filename.encode()
-    _, flags, _, extra_length = _LOCAL_HEADER.unpack(fixed)
-    flags |= 0 if info.filename.isascii() else _UTF8
-    return fixed[:6] + struct.pack("<H", flags) + fixed[8:26] + struct.pack("<HH", len(name), extra_length) + name
-
-
-def _append(out: BinaryIO, kept: list[zipfile.ZipInfo], comment: bytes, member: str, source: Path) -> None:
-    """Write the member and the directory behind what has been copied: zipfile begins where the file stands."""
-    import shutil
-    import zipfile
-
-    info = zipfile.ZipInfo(member, date_time=_now())
-    info.compress_type = _STORED if Path(member).suffix.lower() in _COMPRESSED else _DEFLATED
-    info.create_system = _UNIX
-    info.external_attr = (stat.S_IFREG | 0o644) << 16
-    with source.open("rb") as content, zipfile.ZipFile(out, "w") as archive:
-        info.file_size = os.fstat(content.fileno()).st_size  # by which zipfile chooses the 64 bit form
-        archive.comment = comment
-        archive.infolist().extend(kept)  # the list itself, from which the directory is written
-        with archive.open(info, "w") as entry:
-            shutil.copyfileobj(content, entry, _MIB)
-
-
-def _now() -> tuple[int, int, int, int, int, int]:
-    """Give the local time, which zip wants, as far as it can hold it."""
-    now = time.localtime()
-    fields = (now.tm_year, now.tm_mon, now.tm_mday, now.tm_hour, now.tm_min, now.tm_sec)
-    return min(max(fields, (1980, 1, 1, 0, 0, 0)), (2107, 12, 31, 23, 59, 58))
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes."""
+        while not self._piece:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._piece = memoryview(piece)
+        count = min(len(buffer), len(self._piece))
+        buffer[:count] = self._piece[:count]
+        self._piece = self._piece[count:]
+        self._at += count
+        return count

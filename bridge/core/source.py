@@ -14,6 +14,7 @@ from bridge.errors import BridgeError, CorruptMedia, ForbiddenUri, UriError, Uri
 
 if TYPE_CHECKING:
     from bridge.core.spool import Spool
+    from bridge.core.trip import HttpLimits
     from bridge.limits import Limits
 
 __all__ = ["Opened", "open_source", "readable", "unreadable"]
@@ -62,8 +63,8 @@ def _spooled(resource: Resource, limits: Limits) -> tuple[Spool, str]:
     from bridge.core.spool import Spool, spool_object
 
     if isinstance(resource, ZipMember):
-        spool = read_member(resource.archive, resource.member, ArchiveLimits(bytes=limits.content))
-        return spool, Path(resource.member).name
+        rules = ArchiveLimits(bytes=limits.content, ratio=limits.archive_ratio, entries=limits.archive_entries)
+        return read_member(resource.archive, resource.member, rules), Path(resource.member).name
     if isinstance(resource, RawBytes):
         spool = Spool(limits.content, name=str(resource), limit="content")
         spool.write(resource.data)
@@ -85,27 +86,41 @@ def _name_of(file: Any) -> str:
 
 def _fetched(resource: Url, limits: Limits) -> tuple[Spool, str]:
     scheme = resource.address.partition(":")[0].lower()
+    if scheme not in ("http", "https") and limits.trust == "untrusted":
+        raise ForbiddenUri(
+            f"{resource}: untrusted addresses are those of http and https only; if you trust it, give a higher trust"
+        )
     if scheme not in _DOWNLOADED:
         return _by_fsspec(resource, limits)
-    from bridge.core.download import HttpLimits, fetch
+    from bridge.core.download import fetch
 
-    came = fetch(
-        resource.address,
-        HttpLimits(
-            connect=limits.http_connect,
-            stall=limits.http_stall,
-            total=limits.http_total,
-            bytes=limits.http_bytes,
-            redirects=limits.http_redirects,
-        ),
-    )
+    came = fetch(resource.address, _http_limits(limits))
     return came.spool, came.name
+
+
+def _http_limits(limits: Limits) -> HttpLimits:
+    from bridge.core.trip import HttpLimits
+
+    return HttpLimits(
+        connect=limits.http_connect,
+        stall=limits.http_stall,
+        total=limits.http_total,
+        bytes=limits.http_bytes,
+        redirects=limits.http_redirects,
+        rate=limits.http_rate,
+        public=limits.http_public,
+    )
 
 
 def _by_fsspec(resource: Url, limits: Limits) -> tuple[Spool, str]:
     """Open what the library fsspec knows: ``s3://``, ``gs://``, ``memory://`` and more."""
     from bridge.core.spool import spool_object
 
+    if limits.http_public:
+        raise ForbiddenUri(
+            f"{resource}: where fsspec connects to cannot be checked, and the limit http_public=True allows public"
+            " addresses only; if you trust it, lift it with limits=bridge.Limits(http_public=False)"
+        )
     try:
         import fsspec
     except ImportError:

@@ -132,8 +132,8 @@ class Spool:
     def _check(self, size: int) -> None:
         if size > self.cap:
             raise LimitExceeded(
-                f"{self.name}: {size} bytes{'' if self.size == 0 else ' or more'}, but the limit `{self.limit}` is"
-                f" {self.cap}; if you trust it, give limits with a larger `{self.limit}`"
+                f"{self.name}: {size} bytes{'' if self.size == 0 else ' or more'}, more than the limit {self.limit}="
+                f"{self.cap} allows; if you trust it, raise it with limits=bridge.Limits({self.limit}=...)"
             )
 
     def _put(self, view: memoryview) -> None:

@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from bridge.core.archive import split_for_writing, write_member
+from bridge.core.archive import split_for_writing
+from bridge.core.archive_writing import write_member
 from bridge.core.uri import FileObject, FilePath, Resource, ReturnBytes, ZipMember
 from bridge.errors import BridgeError, ForbiddenUri, OutputFailed, UriError, UriIsDirectory, UriNotFound
 

@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from bridge.core.request import Request
-from bridge.errors import CorruptMedia, LimitExceeded, UriError, UriNotFound
+from bridge.errors import CorruptMedia, ForbiddenUri, LimitExceeded, UriError, UriNotFound
 from bridge.limits import Limits
 
 if TYPE_CHECKING:
@@ -49,3 +49,8 @@ def test_what_cannot_be_read(address: str, error: type[Exception]) -> None:
 def test_the_limit_of_content() -> None:
     with pytest.raises(LimitExceeded, match="content"):
         Request("memory://folder/picture.png", limits=Limits(content=100))
+
+
+def test_what_cannot_be_checked_is_not_asked_where_only_public_addresses_are() -> None:
+    with pytest.raises(ForbiddenUri, match=r"http_public=True .*Limits\(http_public=False"):
+        Request("memory://folder/picture.png", limits=Limits(http_public=True))
