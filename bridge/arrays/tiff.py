@@ -12,11 +12,13 @@ import numpy as np
 
 from bridge.arrays.region import cut, decoded_pixels, is_planar, read_region
 from bridge.core.format import Format, Reader, Writer
+from bridge.core.intake import check_memory, check_size
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, amend_tiff
 from bridge.media.info import ImagePage, MediaInfo
 from bridge.media.orientation import told_upright, upright
+from bridge.media.pages import MOST_PAGES, pages
 from bridge.media.portion import portion_of
 from bridge.media.srgb import take_colorspace
 from bridge.process.tools import install_hint, toolbox
@@ -75,7 +77,7 @@ class TiffReader(Reader):
         self._orientation = 0  # as it is stored
         import tifffile
 
-        _Directories(self.request).check()
+        self._check_pages()
         with self.request.input() as descriptor:
             self._file = os.fdopen(os.dup(descriptor), "rb")
         try:
@@ -96,14 +98,33 @@ class TiffReader(Reader):
             message = f"{self.request.name} is a TIFF without a page"
             raise CorruptMedia(message)
 
+    def _check_pages(self) -> None:
+        """Follow the chain of pages to its end; a reader that stops where the file does loses pages in silence."""
+        limits, name = self.request.limits, self.request.name
+        whole = not any(self._wanted.values())
+        self._paged = 0
+        for page in pages(self.request.read_at, name):
+            self._paged += 1
+            if whole:
+                check_size(limits, name, *page.size, what="a page")
+            if self._paged > MOST_PAGES and limits.trust != "trusted":
+                raise LimitExceeded(
+                    f"{name} has more than {MOST_PAGES} pages; if it is your own, trust='trusted' reads it"
+                )
+
     def _limit(self) -> None:
+        limits, name = self.request.limits, self.request.name
         first = self._tiff.pages.first
         box = self._box(first)
-        pixels = int(np.prod(first.shape[:2], dtype=np.int64)) if box is None else decoded_pixels(first, box)
-        most = self.request.limits.pixels
-        if pixels > most:
-            message = f"{self.request.name} has {pixels} pixels in a page, more than the limit pixels={most} allows"
-            raise LimitExceeded(message)
+        if box is not None:
+            check_size(limits, name, decoded_pixels(first, box), 1, what="tiles")
+        elif self._whole:
+            check_memory(limits, name, max(int(series.nbytes) for series in self._tiff.series), self.request.size)
+        else:
+            check_memory(limits, name, int(first.nbytes), self.request.size)
+
+    def _counted(self) -> int | None:
+        return None if self._whole else self._paged
 
     def _box(self, page: Any) -> Box | None:
         """Give the part of a page that is wanted; None for all of it."""
@@ -342,7 +363,6 @@ class _Directories:
     BITS = 258
     COMPRESSION = 259
     SAMPLE_FORMAT = 339
-    MOST = 100_000
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -392,13 +412,3 @@ class _Directories:
                     return self._number(field[:2])
                 return self._number(self._request.read_at(self._number(field), 2))
         return otherwise
-
-    def check(self) -> None:
-        """Follow the chain to its end; a reader that just stops where the file does would lose pages in silence."""
-        at, seen = self._number(self._request.read_at(self._offset, self._offset)), set[int]()
-        while at:
-            if at in seen or len(seen) >= self.MOST:
-                message = f"{self._request.name} is a damaged TIFF: its page directories have no end"
-                raise CorruptMedia(message)
-            seen.add(at)
-            _, at = self._table(at)

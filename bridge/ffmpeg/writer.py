@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from bridge.core.format import Writer
 from bridge.core.request import Request
 from bridge.core.samples import Samples
+from bridge.core.uri import Url
 from bridge.errors import BridgeError, MissingCodec, ToolFailed, TruncatedMedia, UnsupportedPixels, UriError
 from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.containers import AUDIO_DEMUXERS, CODECS, DEMUXERS, Codec, Container
+from bridge.ffmpeg.free import INPUT_OPTIONS, OUTPUT_OPTIONS, bit_rate, check_options, plain_name
 from bridge.ffmpeg.listing import Film, count
 from bridge.media.colour import usual_matrix
 from bridge.media.mp4 import video_samples
@@ -135,9 +137,17 @@ class FilmWriter(Writer):
         self._times = None if timestamps is None else Times(timestamps)
         self._fit = _fit(macro_block_size, pad, crop)
         self._crash_safe = self._surviving() if crash_safe else {}
-        self._before = tuple(map(str, input_params or ()))
-        own = [*(output_params or ()), *(ffmpeg_params or ())]
-        self._extra = ("-v", _log_level(ffmpeg_log_level), *map(str, own))
+        self._before = self._own("input_params", input_params)
+        own = [*self._own("output_params", output_params), *self._own("ffmpeg_params", ffmpeg_params)]
+        self._extra = ("-v", _log_level(ffmpeg_log_level), *own)
+
+    def _own(self, keyword: str, options: Sequence[str] | None) -> tuple[str, ...]:
+        """Take options of the user's own, as far as the level of trust has it."""
+        taken = tuple(map(str, options or ()))
+        allowed = INPUT_OPTIONS if keyword == "input_params" else OUTPUT_OPTIONS
+        address = self._audio is not None and isinstance(self._audio.resource, Url)
+        check_options(taken, self.request.limits, keyword=keyword, allowed=allowed, address=address)
+        return taken
 
     def _video_options(
         self, codec: str | None, quality: float | None, bitrate: int | str | None, pixelformat: str | None
@@ -149,17 +159,19 @@ class FilmWriter(Writer):
         self._keeps = Codec(encoders=(), alpha=True, deep=True) if pixelformat else family
         options: dict[str, Any] = {"c:v": encoder, **family.options, **self._container.options}
         if bitrate is not None:
-            options["b:v"] = bitrate
+            options["b:v"] = bit_rate(bitrate)
         elif quality is not None and family.quality:
             if not 0 <= quality <= 10:
                 message = f"quality is a number from 0 to 10, not {quality!r}"
                 raise ValueError(message)
             options[family.quality] = round(family.worst + (family.best - family.worst) * quality / 10)
-        pixels = pixelformat or family.pixels
+        pixels = plain_name(pixelformat, "pixelformat") if pixelformat else family.pixels
         return options | ({"pix_fmt": pixels} if pixels else {})
 
     def _choose_encoder(self, codec: str | None) -> tuple[str, Codec]:
         """Give an encoder that this ffmpeg has, and its family."""
+        if codec is not None:
+            plain_name(codec, "codec")
         abilities = toolbox().abilities("ffmpeg")
         abilities.need("muxers", self._container.muxer, self._tool)
         for name in (codec,) if codec else self._container.video:
@@ -172,6 +184,8 @@ class FilmWriter(Writer):
         raise MissingCodec(message)
 
     def _choose_audio(self, codec: str | None) -> str:
+        if codec is not None:
+            plain_name(codec, "audio_codec")
         if self._audio is None:
             return ""
         self._audio_demuxer = AUDIO_DEMUXERS.get(sniff(self._audio.head) or "")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Format, Reader
+from bridge.core.intake import check_pictures, check_size, check_sizes
 from bridge.errors import (
     CorruptMedia,
-    LimitExceeded,
     MissingCodec,
     TruncatedMedia,
     UnsupportedPixels,
@@ -33,6 +33,7 @@ from bridge.media.orientation import told_upright, upright
 from bridge.media.pixels import memory_of
 from bridge.media.pnm import PnmFraming
 from bridge.media.portion import WHOLE, portion_of
+from bridge.media.sizes import sizes
 from bridge.media.sniff import PictureHead, layers_of, picture_head
 from bridge.media.srgb import Conversion, conversion, take_colorspace
 from bridge.process.child import Child
@@ -40,6 +41,8 @@ from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bridge.core.request import Request
     from bridge.media.framing import FrameHead
     from bridge.media.layers import Layer
@@ -102,8 +105,9 @@ class PictureReader(Reader):
         converted = take_colorspace(colorspace)
         self._conversion: Conversion | None = None
         self._orientation = 0  # as it is stored
-        self._tool = toolbox().find("magick")
         self._picture = self._format.picture
+        self._check_header()
+        self._tool = toolbox().find("magick")
         if missing := self._format.missing():
             raise MissingCodec(f"{self.request.name}: {missing}")
         self._source: FrameSource[FrameHead] | None = None
@@ -114,7 +118,8 @@ class PictureReader(Reader):
         self._changes: list[str] = []
         self._head = self._describe()
         self._refuse_shallow()
-        self._layers: list[Layer] = []
+        self._layered = False  # whether layers are composed here
+        self._layers: Iterator[Layer] = iter(())
         self._canvas = Canvas(0, 0)
         if rotate:
             from bridge.media.metadata import orientation
@@ -126,7 +131,7 @@ class PictureReader(Reader):
         )
         self._limit()
         if self._picture.animated and self._portion.size is None:  # what is to be scaled ImageMagick composes
-            self._layers = layers_of(self.request.kind or "", self.request.read_at)
+            self._layered = next(layers_of(self.request.kind or "", self.request.read_at), None) is not None
         if self._portion.size is not None and self._head.lab and self._samples != ICCLAB:
             raise UnsupportedPixels(
                 f"{self.request.name} is Lab with signed a and b, which is not scaled; leave out size="
@@ -164,14 +169,23 @@ class PictureReader(Reader):
 
     def _limit(self) -> None:
         """Refuse a picture of which more would be decoded than the user allows."""
-        head, most = self._head, self.request.limits.pixels
-        width, height = self._portion.decoded(head.width, head.height, reducible=self._picture.coder == "jpeg")
-        if width * height > most:
-            message = (
-                f"{self.request.name} has {head.width}x{head.height} pixels, more than the limit "
-                f"pixels={most} allows; raise it with limits=bridge.Limits(pixels=...)"
-            )
-            raise LimitExceeded(message)
+        head, limits, name = self._head, self.request.limits, self.request.name
+        width, height = self._portion.decoded(head.width, head.height, reducible=self._reducible)
+        check_size(limits, name, width, height)
+        check_size(limits, name, *head.largest, what="a part")
+        if self.request.mode != "i":
+            check_pictures(limits, name, head.frames)
+
+    @property
+    def _reducible(self) -> bool:
+        """Whether the program can decode it at a part of its size."""
+        return self._picture.coder == "jpeg"
+
+    def _check_header(self) -> None:
+        """Refuse what its own header says is too large, before any program looks at it."""
+        if not self._reducible:
+            kind = self.request.kind or self._picture.coder
+            check_sizes(self.request.limits, self.request.name, sizes(kind, self.request.read_at, self.request.size))
 
     def _with_alpha(self, head: PictureHead) -> PictureHead:
         """Add the transparency of a HEIC or AVIF that ImageMagick 6 does not see; tell of depth that it leaves out."""
@@ -214,6 +228,9 @@ class PictureReader(Reader):
 
     def _length(self) -> float:
         return 1 if self.request.mode in "vV" else self._head.frames
+
+    def _counted(self) -> int | None:
+        return self._head.frames
 
     def _expected(self) -> int | None:
         head = self._head
@@ -261,13 +278,13 @@ class PictureReader(Reader):
             self._tool.path,
             self._tool.release,
             self._picture.coder,
-            channels=4 if self._layers else _SENT[min(self._seen, 4)],
+            channels=4 if self._layered else _SENT[min(self._seen, 4)],
             depth=self._head.depth,
             frames=f"[0-{index}]" if only and index else "[0]" if only or self._head.frames == 1 else "",
-            compose=self._picture.animated and not self._layers,
+            compose=self._picture.animated and not self._layered,
             fixes=self._picture.fixes,
             cmyk=self._head.cmyk,
-            portion=WHOLE if self._layers else self._portion,
+            portion=WHOLE if self._layered else self._portion,
             to_srgb=way,
         )
         profile = self._conversion.profile if self._conversion else b""
@@ -276,7 +293,8 @@ class PictureReader(Reader):
         )
         still = self.request.limits.still
         self._position = 0
-        if self._layers:
+        if self._layered:
+            self._layers = layers_of(self.request.kind or "", self.request.read_at)
             self._canvas = Canvas(self._head.width, self._head.height)
         self._source = FrameSource(child, PnmFraming(), first=still, stall=still)
         return self._source
@@ -312,8 +330,8 @@ class PictureReader(Reader):
             source.fill(head, memory_of(frame))
         except TruncatedMedia:
             raise self._failure(source) from None
-        if self._layers:
-            layer = self._layers[self._position]
+        if self._layered:
+            layer = next(self._layers)
             frame = self._portion.of(self._canvas.lay(_cut(_rgba(frame), layer), layer))
         frame = _fit(frame, wanted)
         return frame if frame.dtype == np.uint8 else frame.astype(np.uint16)
@@ -459,6 +477,9 @@ class PictureFormat(Format):
 def _is_for_ffmpeg(request: Request) -> bool:
     """Tell whether this ImageMagick would not give the pixels of a picture as they are, and ffmpeg does."""
     tool = toolbox().get("magick")
+    if request.kind == "gif" and request.mode != "i" and toolbox().get("ffmpeg") is not None:
+        head = picture_head("gif", request.read_at)  # ImageMagick gives none before it holds all
+        return head is not None and head.frames > request.limits.magick_pictures
     asked = {"png": is_shallow(tool), "jp2": tool is not None and tool.release >= (7, 0)}
     if not asked.get(request.kind or ""):
         return False

@@ -225,7 +225,10 @@ def _png(data: Window) -> PictureHead:
     if not channels or not width or not height:
         message = f"the PNG header says {width}x{height}, colour type {colour}"
         raise CorruptMedia(message)
-    while (name := data(at + 4, 4)) not in (b"IDAT", b"IEND"):
+    for _ in range(_MOST_CHUNKS):
+        name = data(at + 4, 4)
+        if name in (b"IDAT", b"IEND"):
+            break
         if len(name) < 4:
             message = "the PNG ends before its pixels"
             raise CorruptMedia(message)
@@ -234,7 +237,12 @@ def _png(data: Window) -> PictureHead:
         if name == b"acTL":
             frames = data.number(">I", at + 8)
         at += 12 + data.number(">I", at)
+    else:
+        raise CorruptMedia("the PNG has too many chunks before its pixels")
     return PictureHead(width=width, height=height, channels=channels, depth=16 if depth == 16 else 8, frames=frames)
+
+
+_MOST_CHUNKS = 100_000  # before the pixels; also of a JPEG, bytes that fill the space between them included
 
 
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -242,7 +250,7 @@ _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 def _jpeg(data: Window) -> PictureHead:
     at = 2
-    while True:
+    for _ in range(_MOST_CHUNKS):
         marker = data.byte(at + 1)
         if data.byte(at) != 0xFF:
             message = "the JPEG has no frame header"
@@ -250,15 +258,39 @@ def _jpeg(data: Window) -> PictureHead:
         if marker in _SOF:
             break
         at += 1 if marker == 0xFF else 2 if 0xD0 <= marker <= 0xD8 or marker == 1 else 2 + data.number(">H", at + 2)
+    else:
+        raise CorruptMedia("the JPEG has too much before its frame header")
     depth, height, width, channels = struct.unpack(">BHHB", data(at + 4, 6))
     return PictureHead(width=width, height=height, channels=channels, depth=8 if depth == 8 else 16, cmyk=channels == 4)
 
 
 def _gif(data: Window) -> PictureHead:
     width, height = struct.unpack("<HH", data(6, 4))
-    layers = [*_gif_layers(data)]
-    channels = 4 if transparent(layers, width, height) else 3
-    return PictureHead(width=width, height=height, channels=channels, frames=len(layers))
+    return _animated(_gif_layers(data), width, height)
+
+
+def _animated(layers: Iterator[Layer], width: int, height: int) -> PictureHead:
+    """Count layers, of which there may be very many, while it is told whether they let something through."""
+    frames, largest = 0, (0, 0)
+
+    def counted() -> Iterator[Layer]:
+        nonlocal frames, largest
+        for layer in layers:
+            frames += 1
+            if frames > _MOST_LAYERS:
+                raise CorruptMedia(f"the animation has more than {_MOST_LAYERS} frames")
+            if layer.box[2] * layer.box[3] > largest[0] * largest[1]:
+                largest = layer.box[2:]
+            yield layer
+
+    walk = counted()
+    channels = 4 if transparent(walk, width, height) else 3
+    for _ in walk:  # those that it did not have to look at
+        pass
+    return PictureHead(width=width, height=height, channels=channels, frames=frames, largest=largest)
+
+
+_MOST_LAYERS = 1 << 20
 
 
 def _colour_table(flags: int) -> int:
@@ -279,10 +311,7 @@ def _gif_layers(data: Window) -> Iterator[Layer]:
             at += 11 + _colour_table(data.byte(at + 9))
             yield Layer(box=box, alpha=bool(control & 1), disposal=control >> 2 & 7)
             control = 0
-        while size := data(at, 1):
-            at += 1 + size[0]
-            if not size[0]:
-                break
+        at = data.past_blocks(at)
 
 
 def _bmp(data: Window) -> PictureHead:
@@ -314,9 +343,7 @@ def _webp(data: Window) -> PictureHead:
     width, height = (data.little(at, 3) + 1 for at in (24, 27))
     if not flags & _ANIMATED:
         return PictureHead(width=width, height=height, channels=4 if flags & _ALPHA else 3)
-    layers = [*_webp_layers(data)]
-    channels = 4 if transparent(layers, width, height) else 3
-    return PictureHead(width=width, height=height, channels=channels, frames=len(layers))
+    return _animated(_webp_layers(data), width, height)
 
 
 _ANIMATED, _ALPHA = 2, 16
@@ -324,8 +351,9 @@ _ANIMATED, _ALPHA = 2, 16
 
 def _webp_layers(data: Window) -> Iterator[Layer]:
     """Walk over the chunks of an animated WebP; a still one has none of these."""
-    at = 12
-    while len(name := data(at, 4)) == 4:
+    at, others = 12, 0
+    while len(name := data(at, 4)) == 4 and others < _MOST_CHUNKS:
+        others += name != b"ANMF"
         if name == b"ANMF":
             left, top, width, height = (data.little(at + place, 3) for place in (8, 11, 14, 17))
             lossless = data(at + 24, 4) == b"VP8L"
@@ -339,10 +367,10 @@ def _webp_layers(data: Window) -> Iterator[Layer]:
         at += 8 + (data.number("<I", at + 4) + 1 & ~1)
 
 
-def layers_of(kind: str, read_at: ReadAt) -> list[Layer]:
-    """Give the layers of an animated GIF or WebP; none for other files."""
+def layers_of(kind: str, read_at: ReadAt) -> Iterator[Layer]:
+    """Give the layers of an animated GIF or WebP, one after the other; none for other files."""
     walk = _LAYERS.get(kind)
-    return [*walk(Window(read_at))] if walk else []
+    return walk(Window(read_at)) if walk else iter(())
 
 
 _LAYERS: dict[str, Callable[[Window], Iterator[Layer]]] = {"gif": _gif_layers, "webp": _webp_layers}
