@@ -64,6 +64,8 @@ class Request:
         Lower case, with its point; empty if there is none.
     kind : str or None
         What the content is, as told from its first bytes; set by the catalogue.
+    known : dict
+        What was found out about the content, so that it need not be looked for again.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Request:
         self.kwargs = dict(kwargs or {})
         self.limits = limits or in_force()
         self.kind: str | None = None
+        self.known: dict[str, Any] = {}
         self.resource = (writable if writing else readable)(parse(uri))
         self.name = name or str(self.resource)
         self._head: bytes | None = None

@@ -161,7 +161,7 @@ class StillReader(Reader):
         self._conversion: Conversion | None = None
         self._take_on_damage(on_damage)
         self._orientation = 0  # as it is stored
-        head = picture_head(self.request.kind or "", self.request.read_at) or self._anymap()
+        head = picture_head(self.request.kind or "", self.request.read_at, self.request.known) or self._anymap()
         if head is None:
             message = f"{self.request.name} has no header that is known"
             raise CorruptMedia(message)

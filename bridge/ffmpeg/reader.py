@@ -181,12 +181,13 @@ class FilmReader(Reader):
     def _check_header(self) -> None:
         """Refuse what its own header says is too large, or too much, before any program looks at it."""
         kind, read_at, size = self.request.kind or "", self.request.read_at, self.request.size
-        check_sizes(self.request.limits, self.request.name, sizes(kind, read_at, size))
+        check_sizes(self.request.limits, self.request.name, sizes(kind, read_at, size, self.request.known))
         if kind == "mp4" and (fault := film_fault(read_at, size)):
             raise CorruptMedia(f"{self.request.name} is a damaged film: {fault}")
 
     def _counted(self) -> int | None:
-        return video_samples(self.request.read_at, self.request.size) if self.request.kind == "mp4" else None
+        told = self.request.kind == "mp4" and not self._free and self._every == 1
+        return video_samples(self.request.read_at, self.request.size) if told else None
 
     def _look_at(self, order: Order) -> None:
         self._order = order

@@ -151,7 +151,7 @@ class PictureReader(Reader):
         self._conversion = found
 
     def _describe(self) -> PictureHead:
-        head = picture_head(self.request.kind or "", self.request.read_at)
+        head = picture_head(self.request.kind or "", self.request.read_at, self.request.known)
         if head is None:
             head = self._with_alpha(identify(self.request, self._tool, self._picture.coder))
         if self.request.kind != "tiff":
@@ -185,7 +185,8 @@ class PictureReader(Reader):
         """Refuse what its own header says is too large, before any program looks at it."""
         if not self._reducible:
             kind = self.request.kind or self._picture.coder
-            check_sizes(self.request.limits, self.request.name, sizes(kind, self.request.read_at, self.request.size))
+            found = sizes(kind, self.request.read_at, self.request.size, self.request.known)
+            check_sizes(self.request.limits, self.request.name, found)
 
     def _with_alpha(self, head: PictureHead) -> PictureHead:
         """Add the transparency of a HEIC or AVIF that ImageMagick 6 does not see; tell of depth that it leaves out."""
@@ -324,6 +325,8 @@ class PictureReader(Reader):
             head = source.head()
             if head is None:
                 raise self._failure(source)
+            if not head.size:
+                raise CorruptMedia(f"{self.request.name}: {self._tool} gave a picture without a pixel")
             channels = head.channels or 1
             shape = (head.height, head.width, channels) if channels > 1 else (head.height, head.width)
             frame: np.ndarray[Any, Any] = np.empty(shape, np.dtype("u1" if (head.maxval or 0) < 256 else ">u2"))
@@ -398,7 +401,7 @@ class PictureReader(Reader):
         if self._conversion is not None:
             self._conversion.tell(groups)
         if self._changes:
-            groups["FILE"]["changes"] = list(self._changes)
+            groups["FILE"].setdefault("changes", []).extend(self._changes)
         return told_upright(groups, self._orientation) if self._orientation else groups
 
 
@@ -478,12 +481,12 @@ def _is_for_ffmpeg(request: Request) -> bool:
     """Tell whether this ImageMagick would not give the pixels of a picture as they are, and ffmpeg does."""
     tool = toolbox().get("magick")
     if request.kind == "gif" and request.mode != "i" and toolbox().get("ffmpeg") is not None:
-        head = picture_head("gif", request.read_at)  # ImageMagick gives none before it holds all
+        head = picture_head("gif", request.read_at, request.known)  # ImageMagick gives none before it holds all
         return head is not None and head.frames > request.limits.magick_pictures
     asked = {"png": is_shallow(tool), "jp2": tool is not None and tool.release >= (7, 0)}
     if not asked.get(request.kind or ""):
         return False
-    head = picture_head(request.kind or "", request.read_at)
+    head = picture_head(request.kind or "", request.read_at, request.known)
     # ImageMagick 7.1 takes the alpha of JPEG 2000 for a colour where the file does not say which is which.
     return head is not None and (head.depth > 8 if request.kind == "png" else head.channels in (2, 4))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BridgeError
 from bridge.media.head import Window
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["sizes"]
 
 
-def sizes(kind: str, read_at: ReadAt, size: int) -> Iterator[tuple[int, int]]:
+def sizes(kind: str, read_at: ReadAt, size: int, known: dict[str, Any] | None = None) -> Iterator[tuple[int, int]]:
     """Give width and height of each picture, layer, page or stream.
 
     Parameters
@@ -39,6 +39,8 @@ def sizes(kind: str, read_at: ReadAt, size: int) -> Iterator[tuple[int, int]]:
         ``read_at(offset, count)`` gives up to `count` bytes.
     size : int
         Bytes of the file.
+    known : dict, optional
+        As for `bridge.media.sniff.picture_head`.
 
     Examples
     --------
@@ -51,7 +53,7 @@ def sizes(kind: str, read_at: ReadAt, size: int) -> Iterator[tuple[int, int]]:
             yield from _FILMS[kind](read_at, size)
         elif kind in _PICTURES:
             yield from _PICTURES[kind](Window(read_at))
-        elif (head := picture_head(kind, read_at)) is not None:
+        elif (head := picture_head(kind, read_at, known)) is not None:
             yield from ((head.width, head.height), head.largest)
     except (struct.error, IndexError, ValueError, BridgeError):
         return

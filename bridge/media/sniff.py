@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from bridge.errors import CorruptMedia
+from bridge.errors import CorruptMedia, UnsupportedPixels
 from bridge.media.complete import ts_layout
 from bridge.media.head import PictureHead, Window
 from bridge.media.heads import HEADS
@@ -182,7 +182,7 @@ def _elementary(head: bytes) -> str | None:
     return "hevc" if unit >> 1 & 0x3F in (32, 33, 35) else None
 
 
-def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
+def picture_head(kind: str, read_at: ReadAt, known: dict[str, Any] | None = None) -> PictureHead | None:
     """Read the header of a picture: a PNG, JPEG, GIF, BMP, WebP, or one of `bridge.media.heads`.
 
     Parameters
@@ -191,6 +191,8 @@ def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
         As `sniff` gives it.
     read_at : callable
         ``read_at(offset, count)`` gives up to `count` bytes.
+    known : dict, optional
+        Keeps what was found, for the next time: the frames of an animation are counted one by one.
 
     Returns
     -------
@@ -207,13 +209,20 @@ def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
     reader = _READERS.get(kind)
     if reader is None:
         return None
+    if known and (found := known.get(_KNOWN_AS)):
+        return cast("PictureHead", found)
     try:
         head = reader(Window(read_at))
     except (struct.error, IndexError) as error:
         raise CorruptMedia(f"the {kind.upper()} header is damaged or ends early") from error
     if min(head.width, head.height, head.frames) < 1:
         raise CorruptMedia(f"the {kind.upper()} holds {head.frames} pictures of {head.width}x{head.height}")
+    if known is not None:
+        known[_KNOWN_AS] = head
     return head
+
+
+_KNOWN_AS = "picture_head"
 
 
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
@@ -261,6 +270,8 @@ def _jpeg(data: Window) -> PictureHead:
     else:
         raise CorruptMedia("the JPEG has too much before its frame header")
     depth, height, width, channels = struct.unpack(">BHHB", data(at + 4, 6))
+    if not 1 <= channels <= 4:
+        raise UnsupportedPixels(f"this JPEG has {channels} channels; 1 to 4 are read")
     return PictureHead(width=width, height=height, channels=channels, depth=8 if depth == 8 else 16, cmyk=channels == 4)
 
 
@@ -298,17 +309,20 @@ def _colour_table(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
+_EXTENSION, _CONTROL = 0x21, 0xF9
+
+
 def _gif_layers(data: Window) -> Iterator[Layer]:
     """Walk over the blocks of a GIF; a file that is cut ends the walk."""
     at, control = 13 + _colour_table(data.byte(10)), 0
-    while (mark := data(at, 1)) in (b"!", b","):
-        if mark == b"!":
-            if data.byte(at + 1) == 0xF9:
-                control = data.byte(at + 3)
+    while (block := data(at, 10))[:1] in (b"!", b","):
+        if block[0] == _EXTENSION:
+            if block[1] == _CONTROL:
+                control = block[3]
             at += 2
         else:
-            box = struct.unpack("<4H", data(at + 1, 8))
-            at += 11 + _colour_table(data.byte(at + 9))
+            box = struct.unpack_from("<4H", block, 1)
+            at += 11 + _colour_table(block[9])
             yield Layer(box=box, alpha=bool(control & 1), disposal=control >> 2 & 7)
             control = 0
         at = data.past_blocks(at)
