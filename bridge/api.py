@@ -250,14 +250,16 @@ def mvolread(uri: Any, format: str | None = None, memtest: bool | float | str = 
 def _read_all(
     uri: Any, format: str | None, mode: str, memtest: bool | float | str, kwargs: dict[str, Any]
 ) -> list[Array]:
-    images = []
+    images: list[Array] = []
     with _read_in_turn(uri, format, mode, kwargs) as reader:
         limits = reader.request.limits
         default = limits.images_memory if mode == "I" else limits.volumes_memory
         guard = MemoryGuard(default if memtest is True else nbytes(memtest), reader.request.name)
+        reader.check_gathered()
         if guard.most is not None:
             guard.expect(reader.expected_bytes())
         for image in reader:
+            reader.check_gathered(len(images) + 1)
             guard.add(image)
             images.append(image)
     return images

@@ -10,6 +10,7 @@ from bridge.arrays.npy import NpyFormat, NpzFormat
 from bridge.arrays.targa import TargaFormat
 from bridge.arrays.tiff import TiffFormat
 from bridge.core.format import Format
+from bridge.core.intake import check_file
 from bridge.core.manager import FormatManager
 from bridge.core.request import Request
 from bridge.core.sequence import SeriesFormat
@@ -106,6 +107,7 @@ def reader_for(request: Request, name: str | None) -> Format:
     """
     request.kind = None if isinstance(request.resource, Series) else sniff(request.head)
     _check_trust(request)
+    check_file(request.limits, request.name, request.kind, 0 if request.kind is None else request.size)
     return formats.find_reader(request, name)
 
 

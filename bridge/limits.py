@@ -49,7 +49,7 @@ class Limits:
         Most bytes that `mimread` and `mvolread` gather (``memtest=True``).
     content : int
         Most bytes taken from a file object, raw bytes, or a member of an archive.
-    still_content : int
+    still_content : int or None
         Most bytes of the file of a still picture.
     archive_ratio, archive_entries : int
         How many times larger than packed a member may be, and how many members there may be.
@@ -104,7 +104,7 @@ class Limits:
     images_memory: int = _LEVEL
     volumes_memory: int = _LEVEL
     content: int = _LEVEL
-    still_content: int = _LEVEL
+    still_content: int | None = _LEVEL
     archive_ratio: int = _LEVEL
     archive_entries: int = _LEVEL
     first_frame: float = _LEVEL
@@ -156,7 +156,7 @@ _NUMBERS: dict[str, tuple[Any, Any, Any]] = {
     "images_memory": (256_000_000, 256_000_000, 256_000_000),
     "volumes_memory": (1_000_000_000, 1_000_000_000, 1_000_000_000),
     "content": (_GIB, _GIB, 512 << 20),
-    "still_content": (1 << 62, 1 << 62, 64 << 20),
+    "still_content": (None, None, 64 << 20),
     "archive_ratio": (1000, 1000, 200),
     "archive_entries": (65_535, 65_535, 4096),
     "first_frame": (15.0, 15.0, 10.0),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
-from bridge.errors import LimitExceeded, TruncatedMedia, UnsupportedPixels
+from bridge.core.intake import check_size
+from bridge.errors import TruncatedMedia, UnsupportedPixels
 from bridge.media.exr import encode_exr
 from bridge.media.head import PictureHead
 from bridge.media.info import MediaInfo, still_info
@@ -32,12 +33,7 @@ class SinglePictureReader(Reader):
     def _open(self, **kwargs: Any) -> None:
         super()._open(**kwargs)
         self._head = self._describe(self.request.read_at(0, _HEADER))
-        most = self.request.limits.pixels
-        if self._head.width * self._head.height > most:
-            raise LimitExceeded(
-                f"{self.request.name} has {self._head.width}x{self._head.height} pixels, more than the limit "
-                f"pixels={most} allows; raise it with limits=bridge.Limits(pixels=...)"
-            )
+        check_size(self.request.limits, self.request.name, self._head.width, self._head.height)
 
     def _describe(self, data: bytes) -> PictureHead:
         """Read the header."""

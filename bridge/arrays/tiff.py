@@ -14,8 +14,9 @@ from bridge.arrays.directories import Directories
 from bridge.arrays.region import cut, decoded_pixels, is_planar, read_region
 from bridge.arrays.strips import bound_strips
 from bridge.core.format import Format, Reader, Writer
+from bridge.core.intake import check_memory, check_size
 from bridge.core.keywords import switch
-from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, UnsupportedPixels
+from bridge.errors import CorruptMedia, MissingCodec, UnsupportedPixels
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, amend_tiff
 from bridge.media.info import ImagePage, MediaInfo
@@ -99,25 +100,14 @@ class TiffReader(Reader):
 
     def _limit(self, page: Any, wanted: int) -> None:
         """Hold a page, and the bytes that are `wanted` at once, against the limits."""
-        limits, frame, box = self.request.limits, page.keyframe, self._box(page)
+        limits, name, frame, box = self.request.limits, self.request.name, page.keyframe, self._box(page)
         size = (frame.imagewidth, frame.imagelength)
-        reached = {
-            "pixels": frame.imagedepth * math.prod(size) if box is None else decoded_pixels(page, box),
-            "side": max(size),
-        }
-        for limit, value in reached.items():
-            most = getattr(limits, limit)
-            if value > most:
-                raise LimitExceeded(
-                    f"{self.request.name} has a page of {size[0]}x{size[1]} pixels, more than the limit {limit}={most}"
-                    f" allows; raise it with limits=bridge.Limits({limit}=...)"
-                )
-        if wanted > max(limits.volumes_memory, limits.archive_ratio * self.request.size):
-            raise LimitExceeded(
-                f"{self.request.name}: its {self.request.size} bytes become {wanted}, more than the limit"
-                f" volumes_memory={limits.volumes_memory} allows; if you trust it, raise it with"
-                " limits=bridge.Limits(volumes_memory=...)"
-            )
+        decoded = frame.imagedepth * math.prod(size) if box is None else decoded_pixels(page, box)
+        check_size(limits, name, *size, what="a page", pixels=decoded)
+        check_memory(limits, name, wanted, self.request.size)
+
+    def _counted(self) -> int | None:
+        return None if self._whole else len(self._tiff.pages)
 
     def _box(self, page: Any) -> Box | None:
         """Give the part of a page that is wanted; None for all of it."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, overload
 import numpy as np
 
 from bridge.core.array import Array, Batch, as_array
+from bridge.core.intake import check_count, check_gathered
 from bridge.errors import (
     BridgeError,
     Closed,
@@ -150,6 +151,10 @@ class Reader(_Stream):
         """Tell how many bytes all images together will take, if that is known without decoding."""
         return None
 
+    def _counted(self) -> int | None:
+        """Tell how many images there are, where the header says it and no program has to be asked."""
+        return None
+
     def _close(self) -> None:
         """Let go of children and memory. Called once, also after a failed `_open`."""
 
@@ -178,6 +183,16 @@ class Reader(_Stream):
         self._check_open()
         with self._at_work():
             return self._info()
+
+    def check_gathered(self, images: int | None = None) -> None:
+        """Refuse to gather so many images, by default all of them as far as the header tells. Called by the API.
+
+        Raises
+        ------
+        LimitExceeded
+            If they are more than ``limits.frames_at_once``.
+        """
+        check_gathered(self._request.limits, self._request.name, self._counted() if images is None else images)
 
     def expected_bytes(self) -> int | None:
         """Tell how many bytes all images together will take; None where only reading them tells."""
@@ -268,6 +283,7 @@ class Reader(_Stream):
     def iter_data(self) -> Iterator[Array]:
         """Iterate over all images of the series."""
         self._check_open()
+        check_count(self._request.limits, self._request.name, self._counted())
         index = 0
         while True:
             self._check_open()
@@ -320,6 +336,8 @@ class Reader(_Stream):
             for index in wanted:
                 if index >= length:
                     raise self._no_such(index)
+            check_count(self._request.limits, self._request.name, max(wanted, default=-1) + 1)
+            check_gathered(self._request.limits, self._request.name, len(wanted))
             return self._as_batch(*self._batch(wanted)) if wanted else Batch(np.empty((0, 0, 0), np.uint8), [])
 
     # Time and sound, for film
@@ -403,10 +421,13 @@ class Reader(_Stream):
     def _read(self, index: int) -> Found | None:
         """Read an image; where another thread has closed us meanwhile, that is the reason to give."""
         try:
-            return self._data(index)
+            found = self._data(index)
         except (BridgeError, OSError):
             self._check_open()
             raise
+        if found is not None:
+            check_count(self._request.limits, self._request.name, found[1].get("index", index) + 1)
+        return found
 
     def _checked(self, index: SupportsIndex) -> int:
         """Turn the user's index into one from the beginning; numpy integers are indexes too."""

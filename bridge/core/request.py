@@ -32,6 +32,8 @@ MODES = {
     "?": "anything",
 }
 _HEAD = 4096
+_FARTHEST = 1 << 62
+_PIECE = 1 << 16
 
 
 class Request:
@@ -62,6 +64,8 @@ class Request:
         Lower case, with its point; empty if there is none.
     kind : str or None
         What the content is, as told from its first bytes; set by the catalogue.
+    known : dict
+        What was found out about the content, so that it need not be looked for again.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Request:
         self.kwargs = dict(kwargs or {})
         self.limits = limits or in_force()
         self.kind: str | None = None
+        self.known: dict[str, Any] = {}
         self.resource = (writable if writing else readable)(parse(uri))
         self.name = name or str(self.resource)
         self._head: bytes | None = None
@@ -130,7 +135,11 @@ class Request:
         return self._head
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """Read up to `count` bytes at `offset`; fewer only at the end."""
+        """Read up to `count` bytes at `offset`; fewer only at the end, and where no file can have any."""
+        if not 0 <= offset < _FARTHEST:
+            return b""
+        if count > _PIECE:  # as a header may say that has no such content
+            count = min(count, max(0, self.size - offset))
         return os.pread(self._files.source, count, offset)
 
     @contextlib.contextmanager

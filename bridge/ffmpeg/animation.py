@@ -80,11 +80,18 @@ class AnimationReader(FilmReader):
             self._composed.close()
 
     def _default_pixels(self) -> str:
-        head = picture_head(self.request.kind or "", self.request.read_at)
+        head = self._head()
         if head is None:
             message = f"{self.request.name} has no header that is known"
             raise CorruptMedia(message)
         return pixels_of(head)
+
+    def _head(self) -> PictureHead | None:
+        return picture_head(self.request.kind or "", self.request.read_at, self.request.known)
+
+    def _counted(self) -> int | None:
+        head = self._head()
+        return None if head is None or self._free or self._every > 1 else head.frames
 
 
 class AnimationWriter(FilmWriter):

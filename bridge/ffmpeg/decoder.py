@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BridgeError, CorruptMedia, TruncatedMedia
 from bridge.ffmpeg import argv
+from bridge.ffmpeg.free import are_harmless
 from bridge.ffmpeg.listing import sizes
 from bridge.media.nut import NutFraming
 from bridge.media.pixels import memory_of
@@ -107,7 +108,7 @@ class Decoder:
             child = Child(
                 (order.tool.path, *arguments),
                 subject=order.film.request.name,
-                box=box_for(limits, "film"),
+                box=box_for(limits, "film", sealed=are_harmless(order.wish.before, order.wish.after)),
                 stdin=descriptor,
             )
         self._source: FrameSource[FrameHead] = FrameSource(

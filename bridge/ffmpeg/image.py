@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Format, Reader, Writer
+from bridge.core.intake import check_sizes
 from bridge.core.keywords import switch
-from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
+from bridge.errors import CorruptMedia, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.ffmpeg import argv
 from bridge.ffmpeg.animation import pixels_of
 from bridge.ffmpeg.probe import own_pixels
@@ -166,17 +167,14 @@ class StillReader(Reader):
         self._conversion: Conversion | None = None
         self._take_on_damage(on_damage)
         self._orientation = 0  # as it is stored
-        self._tool = toolbox().find("ffmpeg")
-        if decoder := self._format.still.decoder:
-            toolbox().abilities("ffmpeg").need("decoders", decoder, self._tool)
-        head = picture_head(self.request.kind or "", self.request.read_at) or self._anymap()
+        head = picture_head(self.request.kind or "", self.request.read_at, self.request.known) or self._anymap()
         if head is None:
             message = f"{self.request.name} has no header that is known"
             raise CorruptMedia(message)
-        most = self.request.limits.pixels
-        if head.width * head.height > most:
-            message = f"{self.request.name} has {head.width}x{head.height} pixels, over the limit pixels={most}"
-            raise LimitExceeded(message)
+        check_sizes(self.request.limits, self.request.name, ((head.width, head.height), head.largest))
+        self._tool = toolbox().find("ffmpeg")
+        if decoder := self._format.still.decoder:
+            toolbox().abilities("ffmpeg").need("decoders", decoder, self._tool)
         if head.cmyk or head.frames > 1:
             what = "four inks" if head.cmyk else "several frames"
             raise MissingCodec(f"{self.request.name} has {what}, which needs ImageMagick: {install_hint('magick')}")

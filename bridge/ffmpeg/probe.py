@@ -8,7 +8,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import CorruptMedia
+from bridge.core.intake import check_size
+from bridge.errors import CorruptMedia, LimitExceeded
 from bridge.ffmpeg import argv, banner
 from bridge.media.hdr import HighDynamicRange, is_hdr
 from bridge.media.info import AudioStream, Chapter, MediaInfo, OtherStream, VideoStream, maybe_in_fields
@@ -51,7 +52,9 @@ def _with_light(info: MediaInfo, request: Request, demuxer: str | None, tool: To
     streams = list(info.streams)
     for at, stream in enumerate(streams):
         if isinstance(stream, VideoStream) and is_hdr(stream.color_transfer) and not stream.hdr:
-            if stream.width * stream.height > request.limits.pixels:
+            try:
+                check_size(request.limits, request.name, stream.width, stream.height)
+            except LimitExceeded:  # it is described, not decoded
                 continue
             said = HighDynamicRange()
             if tool.name == "ffmpeg":

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Reader
+from bridge.core.intake import check_size, check_sizes
 from bridge.core.keywords import switch
+from bridge.core.uri import Url
 from bridge.errors import (
     CorruptMedia,
-    LimitExceeded,
     TruncatedMedia,
     UnsupportedPixels,
 )
@@ -27,15 +28,17 @@ from bridge.ffmpeg.containers import DEMUXERS
 from bridge.ffmpeg.damage import DamageJudge
 from bridge.ffmpeg.decoder import Decoder, Order, since
 from bridge.ffmpeg.describe import film_meta, tone_map
+from bridge.ffmpeg.free import INPUT_OPTIONS, OUTPUT_OPTIONS, check_options
 from bridge.ffmpeg.guide import Guide
 from bridge.ffmpeg.listing import Film
 from bridge.ffmpeg.planes import Planes, PlanesBatch
 from bridge.ffmpeg.sound import read_sound
 from bridge.media.alpha import MAYBE, has_alpha, transparency
 from bridge.media.colour import colour_of, is_large
-from bridge.media.mp4 import film_size
+from bridge.media.mp4 import film_fault, film_size, video_samples
 from bridge.media.pixels import pixel_format
 from bridge.media.portion import portion_of, read_size
+from bridge.media.sizes import sizes
 from bridge.process.child import words
 from bridge.process.tools import toolbox
 
@@ -134,6 +137,7 @@ class FilmReader(Reader):
         self._skipped = False  # frames that were listed and did not come
         self._strict = on_damage == "raise"
         self._demuxer = DEMUXERS.get(self.request.kind or "")
+        self._check_header()
         self._every = _count(every, "every", 1)
         self._ahead: dict[int, Found] = {}  # frames that were read with others
         self._coloured = False  # whether it was looked which matrix to assume
@@ -149,8 +153,8 @@ class FilmReader(Reader):
             crop=self._part(crop, region, turned=turned),
             size=read_size(size),
             fps=None if fps is None else argv.rate(fps),
-            before=tuple(map(str, input_params or ())),
-            after=tuple(map(str, [*(output_params or ()), *(ffmpeg_params or ())])),
+            before=self._own("input_params", input_params),
+            after=(*self._own("output_params", output_params), *self._own("ffmpeg_params", ffmpeg_params)),
             turned=turned,
             decoder=self._layered() if has_alpha(self._pixels.name) else "",
         )
@@ -168,6 +172,25 @@ class FilmReader(Reader):
         )
         if print_info:
             print(json.dumps(self._info().to_dict(), indent=2))  # noqa: T201 - what the user asked for
+
+    def _own(self, keyword: str, options: Sequence[str] | None) -> tuple[str, ...]:
+        """Take options of the user's own, as far as the level of trust has it."""
+        taken = tuple(map(str, options or ()))
+        allowed = INPUT_OPTIONS if keyword == "input_params" else OUTPUT_OPTIONS
+        address = isinstance(self.request.resource, Url)
+        check_options(taken, self.request.limits, keyword=keyword, allowed=allowed, address=address)
+        return taken
+
+    def _check_header(self) -> None:
+        """Refuse what its own header says is too large, or too much, before any program looks at it."""
+        kind, read_at, size = self.request.kind or "", self.request.read_at, self.request.size
+        check_sizes(self.request.limits, self.request.name, sizes(kind, read_at, size, self.request.known))
+        if kind == "mp4" and (fault := film_fault(read_at, size)):
+            raise CorruptMedia(f"{self.request.name} is a damaged film: {fault}")
+
+    def _counted(self) -> int | None:
+        told = self.request.kind == "mp4" and not self._free and self._every == 1
+        return video_samples(self.request.read_at, self.request.size) if told else None
 
     def _look_at(self, order: Order) -> None:
         self._order = order
@@ -609,12 +632,9 @@ class FilmReader(Reader):
     def _check_pixels(self) -> None:
         """Say so where it was the limit of pixels that stopped ffmpeg."""
         with contextlib.suppress(CorruptMedia):
-            video, most = self._video(), self.request.limits.pixels
-            if video is not None and video.width * video.height > most:
-                raise LimitExceeded(
-                    f"{self.request.name} has {video.width}x{video.height} pixels, more than the limit "
-                    f"pixels={most} allows; raise it with limits=bridge.Limits(pixels=...)"
-                )
+            video = self._video()
+            if video is not None:
+                check_size(self.request.limits, self.request.name, video.width, video.height)
 
     def _has_pictures(self) -> bool:
         """Tell whether the file has a video stream; what cannot be described is not known to have none."""

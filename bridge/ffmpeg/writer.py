@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from bridge.core.format import Writer
 from bridge.core.request import Request
 from bridge.core.samples import Samples
+from bridge.core.uri import Url
 from bridge.errors import BridgeError, MissingCodec, ToolFailed, TruncatedMedia, UnsupportedPixels, UriError
 from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.containers import AUDIO_DEMUXERS, CODECS, DEMUXERS, Codec, Container
+from bridge.ffmpeg.free import INPUT_OPTIONS, OUTPUT_OPTIONS, are_harmless, bit_rate, check_options, plain_name
 from bridge.ffmpeg.listing import Film, count
 from bridge.media.colour import usual_matrix
 from bridge.media.mp4 import video_samples
@@ -136,9 +138,18 @@ class FilmWriter(Writer):
         self._times = None if timestamps is None else Times(timestamps)
         self._fit = _fit(macro_block_size, pad, crop)
         self._crash_safe = self._surviving() if crash_safe else {}
-        self._before = tuple(map(str, input_params or ()))
-        own = [*(output_params or ()), *(ffmpeg_params or ())]
-        self._extra = ("-v", _log_level(ffmpeg_log_level), *map(str, own))
+        self._before = self._own("input_params", input_params)
+        own = [*self._own("output_params", output_params), *self._own("ffmpeg_params", ffmpeg_params)]
+        self._extra = ("-v", _log_level(ffmpeg_log_level), *own)
+        self._box = box_for(self.request.limits, "encoder", sealed=are_harmless(self._before, own))
+
+    def _own(self, keyword: str, options: Sequence[str] | None) -> tuple[str, ...]:
+        """Take options of the user's own, as far as the level of trust has it."""
+        taken = tuple(map(str, options or ()))
+        allowed = INPUT_OPTIONS if keyword == "input_params" else OUTPUT_OPTIONS
+        address = self._audio is not None and isinstance(self._audio.resource, Url)
+        check_options(taken, self.request.limits, keyword=keyword, allowed=allowed, address=address)
+        return taken
 
     def _video_options(
         self, codec: str | None, quality: float | None, bitrate: int | str | None, pixelformat: str | None
@@ -150,17 +161,19 @@ class FilmWriter(Writer):
         self._keeps = Codec(encoders=(), alpha=True, deep=True) if pixelformat else family
         options: dict[str, Any] = {"c:v": encoder, **family.options, **self._container.options}
         if bitrate is not None:
-            options["b:v"] = bitrate
+            options["b:v"] = bit_rate(bitrate)
         elif quality is not None and family.quality:
             if not 0 <= quality <= 10:
                 message = f"quality is a number from 0 to 10, not {quality!r}"
                 raise ValueError(message)
             options[family.quality] = round(family.worst + (family.best - family.worst) * quality / 10)
-        pixels = pixelformat or family.pixels
+        pixels = plain_name(pixelformat, "pixelformat") if pixelformat else family.pixels
         return options | ({"pix_fmt": pixels} if pixels else {})
 
     def _choose_encoder(self, codec: str | None) -> tuple[str, Codec]:
         """Give an encoder that this ffmpeg has, and its family."""
+        if codec is not None:
+            plain_name(codec, "codec")
         abilities = toolbox().abilities("ffmpeg")
         abilities.need("muxers", self._container.muxer, self._tool)
         for name in (codec,) if codec else self._container.video:
@@ -173,6 +186,8 @@ class FilmWriter(Writer):
         raise MissingCodec(message)
 
     def _choose_audio(self, codec: str | None) -> str:
+        if codec is not None:
+            plain_name(codec, "audio_codec")
         if self._audio is None:
             return ""
         self._audio_demuxer = AUDIO_DEMUXERS.get(sniff(self._audio.head) or "")
@@ -289,7 +304,7 @@ class FilmWriter(Writer):
             child = Child(
                 (self._tool.path, *arguments),
                 subject=self.request.name,
-                box=box_for(self.request.limits, "encoder"),
+                box=self._box,
                 feed=True,
                 stdout=files.enter_context(self.request.output(made)),
                 pass_fds=(sound[1],) if sound else (),
@@ -388,7 +403,7 @@ class FilmWriter(Writer):
             child = Child(
                 (self._tool.path, *arguments),
                 subject=self.request.name,
-                box=box_for(self.request.limits, "encoder"),
+                box=self._box,
                 stdin=files.enter_context(film.input()),
                 stdout=files.enter_context(self.request.output()),
                 pass_fds=(sound[1],) if sound else (),

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Format, Reader
+from bridge.core.intake import check_pictures, check_size, check_sizes
 from bridge.core.keywords import switch
 from bridge.errors import (
     CorruptMedia,
-    LimitExceeded,
     MissingCodec,
     TruncatedMedia,
     UnsupportedPixels,
@@ -35,6 +35,7 @@ from bridge.media.orientation import told_upright, upright
 from bridge.media.pixels import memory_of
 from bridge.media.pnm import PnmFraming
 from bridge.media.portion import WHOLE, portion_of
+from bridge.media.sizes import sizes
 from bridge.media.sniff import PictureHead, layers_of, picture_head
 from bridge.media.srgb import Conversion, conversion, take_colorspace
 from bridge.process.child import Child
@@ -42,6 +43,8 @@ from bridge.process.pipes import FrameSource
 from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bridge.core.request import Request
     from bridge.media.framing import FrameHead
     from bridge.media.layers import Layer
@@ -105,8 +108,9 @@ class PictureReader(Reader):
         converted = take_colorspace(colorspace)
         self._conversion: Conversion | None = None
         self._orientation = 0  # as it is stored
-        self._tool = toolbox().find("magick")
         self._picture = self._format.picture
+        self._check_header()
+        self._tool = toolbox().find("magick")
         if missing := self._format.missing():
             raise MissingCodec(f"{self.request.name}: {missing}")
         self._source: FrameSource[FrameHead] | None = None
@@ -117,7 +121,8 @@ class PictureReader(Reader):
         self._changes: list[str] = []
         self._head = self._describe()
         self._refuse_shallow()
-        self._layers: list[Layer] = []
+        self._layered = False  # whether layers are composed here
+        self._layers: Iterator[Layer] = iter(())
         self._canvas = Canvas(0, 0)
         if switch("rotate", rotate):
             from bridge.media.metadata import orientation
@@ -129,7 +134,7 @@ class PictureReader(Reader):
         )
         self._limit()
         if self._picture.animated and self._portion.size is None:  # what is to be scaled ImageMagick composes
-            self._layers = layers_of(self.request.kind or "", self.request.read_at)
+            self._layered = next(layers_of(self.request.kind or "", self.request.read_at), None) is not None
         if self._portion.size is not None and self._head.lab and self._samples != ICCLAB:
             raise UnsupportedPixels(
                 f"{self.request.name} is Lab with signed a and b, which is not scaled; leave out size="
@@ -149,7 +154,7 @@ class PictureReader(Reader):
         self._conversion = found
 
     def _describe(self) -> PictureHead:
-        head = picture_head(self.request.kind or "", self.request.read_at)
+        head = picture_head(self.request.kind or "", self.request.read_at, self.request.known)
         if head is None:
             head = self._with_alpha(identify(self.request, self._tool, self._picture.coder, self._dpi))
         if self.request.kind != "tiff":
@@ -167,14 +172,24 @@ class PictureReader(Reader):
 
     def _limit(self) -> None:
         """Refuse a picture of which more would be decoded than the user allows."""
-        head, most = self._head, self.request.limits.pixels
-        width, height = self._portion.decoded(head.width, head.height, reducible=self._picture.coder == "jpeg")
-        if width * height > most:
-            message = (
-                f"{self.request.name} has {head.width}x{head.height} pixels, more than the limit "
-                f"pixels={most} allows; raise it with limits=bridge.Limits(pixels=...)"
-            )
-            raise LimitExceeded(message)
+        head, limits, name = self._head, self.request.limits, self.request.name
+        width, height = self._portion.decoded(head.width, head.height, reducible=self._reducible)
+        check_size(limits, name, width, height)
+        check_size(limits, name, *head.largest, what="a part")
+        if self.request.mode != "i":
+            check_pictures(limits, name, head.frames)
+
+    @property
+    def _reducible(self) -> bool:
+        """Whether the program can decode it at a part of its size."""
+        return self._picture.coder == "jpeg"
+
+    def _check_header(self) -> None:
+        """Refuse what its own header says is too large, before any program looks at it."""
+        if not self._reducible:
+            kind = self.request.kind or self._picture.coder
+            found = sizes(kind, self.request.read_at, self.request.size, self.request.known)
+            check_sizes(self.request.limits, self.request.name, found)
 
     def _with_alpha(self, head: PictureHead) -> PictureHead:
         """Add the transparency of a HEIC or AVIF that ImageMagick 6 does not see; tell of depth that it leaves out."""
@@ -217,6 +232,9 @@ class PictureReader(Reader):
 
     def _length(self) -> float:
         return 1 if self.request.mode in "vV" else self._head.frames
+
+    def _counted(self) -> int | None:
+        return self._head.frames
 
     def _expected(self) -> int | None:
         head = self._head
@@ -264,21 +282,22 @@ class PictureReader(Reader):
             self._tool.path,
             self._tool.release,
             self._picture.coder,
-            channels=4 if self._layers else _SENT[min(self._seen, 4)],
+            channels=4 if self._layered else _SENT[min(self._seen, 4)],
             depth=self._head.depth,
             frames=f"[0-{index}]" if only and index else "[0]" if only or self._head.frames == 1 else "",
-            compose=self._picture.animated and not self._layers,
+            compose=self._picture.animated and not self._layered,
             fixes=self._picture.fixes,
             cmyk=self._head.cmyk,
             dpi=self._dpi,
-            portion=WHOLE if self._layers else self._portion,
+            portion=WHOLE if self._layered else self._portion,
             to_srgb=way,
         )
         profile = self._conversion.profile if self._conversion else b""
         child = self._child(arguments, {argv.SOURCE: profile, argv.SRGB: srgb_profile()} if way in _BY_PROFILE else {})
         still = self.request.limits.still
         self._position = 0
-        if self._layers:
+        if self._layered:
+            self._layers = layers_of(self.request.kind or "", self.request.read_at)
             self._canvas = Canvas(self._head.width, self._head.height)
         self._source = FrameSource(child, PnmFraming(), first=still, stall=still)
         return self._source
@@ -310,14 +329,16 @@ class PictureReader(Reader):
             head = source.head()
             if head is None:
                 raise self._failure(source)
+            if not head.size:
+                raise CorruptMedia(f"{self.request.name}: {self._tool} gave a picture without a pixel")
             channels = head.channels or 1
             shape = (head.height, head.width, channels) if channels > 1 else (head.height, head.width)
             frame: np.ndarray[Any, Any] = np.empty(shape, np.dtype("u1" if (head.maxval or 0) < 256 else ">u2"))
             source.fill(head, memory_of(frame))
         except TruncatedMedia:
             raise self._failure(source) from None
-        if self._layers:
-            layer = self._layers[self._position]
+        if self._layered:
+            layer = next(self._layers)
             frame = self._portion.of(self._canvas.lay(_cut(_rgba(frame), layer), layer))
         frame = _fit(frame, wanted)
         return frame if frame.dtype == np.uint8 else frame.astype(np.uint16)
@@ -384,7 +405,7 @@ class PictureReader(Reader):
         if self._conversion is not None:
             self._conversion.tell(groups)
         if self._changes:
-            groups["FILE"]["changes"] = list(self._changes)
+            groups["FILE"].setdefault("changes", []).extend(self._changes)
         return told_upright(groups, self._orientation) if self._orientation else groups
 
 
@@ -463,10 +484,13 @@ class PictureFormat(Format):
 def _is_for_ffmpeg(request: Request) -> bool:
     """Tell whether this ImageMagick would not give the pixels of a picture as they are, and ffmpeg does."""
     tool = toolbox().get("magick")
+    if request.kind == "gif" and request.mode != "i" and toolbox().get("ffmpeg") is not None:
+        head = picture_head("gif", request.read_at, request.known)  # ImageMagick gives none before it holds all
+        return head is not None and head.frames > request.limits.magick_pictures
     asked = {"png": is_shallow(tool), "jp2": tool is not None and tool.release >= (7, 0)}
     if not asked.get(request.kind or ""):
         return False
-    head = picture_head(request.kind or "", request.read_at)
+    head = picture_head(request.kind or "", request.read_at, request.known)
     # ImageMagick 7.1 takes the alpha of JPEG 2000 for a colour where the file does not say which is which.
     return head is not None and (head.depth > 8 if request.kind == "png" else head.channels in (2, 4))
 

@@ -100,7 +100,7 @@ class AvcTrack:
         """Give the first byte of each unit of a sample, ISO/IEC 14496-10, 7.3.1; nothing if they do not fill it."""
         at, end = int(self._places[sample]), int(self._places[sample] + self._lengths[sample])
         found: list[int] = []
-        while at < end:
+        while at < end and len(found) < _MOST_UNITS:
             head = self._read_at(at, 5)
             found += head[4:]
             at += 4 + int.from_bytes(head[:4], "big")
@@ -121,6 +121,7 @@ class AvcTrack:
             yield self._read_at(int(self._places[sample]), length)
 
 
+_MOST_UNITS = 4096
 _IDR = 5
 _SLICES = {1, 2, 3, 4, _IDR}
 _KNOWN = _SLICES | {6, 9, 12}  # supplemental information, delimiters and filling

@@ -65,6 +65,7 @@ class Found:
         self.extended: dict[bytes, dict[int, bytes]] = {}  # of XMP: id -> offset -> part
         self.parts: dict[int, tuple[int, bytes]] = {}  # of an ICC profile in a JPEG: number -> how many, part
         self.tiff: Exif | None = None
+        self.left_out: dict[str, None] = {}  # what was too large, in words, once each
         self._left: dict[str, int] = {"ICC": MOST_PROFILE + MOST_TEXT}
         self._tags, self._read, self._inflated, self._steps = MOST_TAGS, _MOST_READ, _MOST_INFLATED, _MOST_STEPS
 
@@ -72,10 +73,13 @@ class Found:
         """Add a value unless the name is taken or the group is full; `several` of one name make a list."""
         left = self._left.get(group, MOST_TEXT)
         if not self._tags or _cost(value) > left:
+            self.leave_out(f"of {group}")
             return
         name, value = _clean(name), _clean(value)
         cost = _cost(value) + len(name)  # now that all is escaped
         taken = name in self.groups.get(group, ())
+        if cost > left:
+            self.leave_out(f"of {group}")
         if cost > left or (taken and not several):
             return
         self._left[group] = left - cost
@@ -93,6 +97,10 @@ class Found:
         if durations:
             self.groups.setdefault(group, {})["durations"] = durations
 
+    def leave_out(self, what: str) -> None:
+        """Remember that there was too much of something."""
+        self.left_out[f"metadata {what} is left out: it is too large"] = None
+
     def step(self, weight: int = 8) -> None:
         """Count one block of the file; the sub-blocks of a GIF are small, and weigh less."""
         self._steps -= weight
@@ -102,6 +110,7 @@ class Found:
     def take(self, data: Window, at: int, size: int) -> bytes:
         """Read a block whole; none if it is too large or cut off."""
         if size > min(MOST_PROFILE + 1024, self._read):
+            self.leave_out(f"of {size} bytes")
             return b""
         self._read -= size
         block = data(at, size)
@@ -113,6 +122,8 @@ class Found:
         stream = zlib.decompressobj()
         block = stream.decompress(packed, most + 1)
         self._inflated -= min(len(block), most)
+        if len(block) > most:
+            self.leave_out("that is packed")
         if len(block) > most or not stream.eof:
             raise ValueError("the compressed block is too large or cut off")
         return block

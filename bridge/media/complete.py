@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bridge.media.head import ReadAt
 
-__all__ = ["TS_HEAD", "ends_early", "first_fault", "overwritten", "ts_layout"]
+__all__ = ["TS_HEAD", "element", "ends_early", "first_fault", "overwritten", "ts_layout"]
 
 _STEPS = 1_000_000  # more boxes or chunks than these are no file of ours
 _WHOLE = 1 << 26  # GIF is walked in memory, up to this size
@@ -84,8 +84,8 @@ def _mp4(read_at: ReadAt, size: int) -> str:
 
 
 def _matroska(read_at: ReadAt, size: int) -> str:
-    _, body, length = _element(read_at, 0)
-    _, at, whole = _element(read_at, body + (length or 0))
+    _, body, length = element(read_at, 0)
+    _, at, whole = element(read_at, body + (length or 0))
     if whole is not None and at + whole > size:
         return _past("its segment", at + whole, size)
     found = _elements(read_at, size)
@@ -94,13 +94,13 @@ def _matroska(read_at: ReadAt, size: int) -> str:
 
 def _elements(read_at: ReadAt, size: int) -> tuple[int, str] | None:
     """RFC 8794 and 9559: an EBML head, then a segment of clusters and other elements. Give where they end, and why."""
-    _, body, length = _element(read_at, 0)
-    _, at, whole = _element(read_at, body + (length or 0))
+    _, body, length = element(read_at, 0)
+    _, at, whole = element(read_at, body + (length or 0))
     size = size if whole is None else min(size, at + whole)  # what follows is not of the film
     for _ in range(_STEPS):
         if at >= size:
             return None
-        name, body, length = _element(read_at, at)
+        name, body, length = element(read_at, at)
         if name not in _SEGMENT and name not in _CLUSTER:
             return at, f"byte {at} should begin an element, and does not"
         if name == _CLUSTER_ID or length is None:  # its children follow, as long as they are such
@@ -117,8 +117,8 @@ _CLUSTER = frozenset({0xE7, 0xA3, 0xA0, 0xAB, 0xA7, 0x5854, 0xEC, 0xBF})
 _SEGMENT = frozenset({_CLUSTER_ID, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367})
 
 
-def _element(read_at: ReadAt, at: int) -> tuple[int, int, int | None]:
-    """Give an element's id, where its body begins, and how long that is; None is unknown."""
+def element(read_at: ReadAt, at: int) -> tuple[int, int, int | None]:
+    """Give the id of an element of EBML, where its body begins, and how long that is; None is unknown."""
     head = read_at(at, 12)
     wide = 9 - head[0].bit_length()
     if not 1 <= wide <= 4:
@@ -223,7 +223,9 @@ def _gif(read_at: ReadAt, size: int) -> str:
     """GIF89a: blocks up to the trailer."""
     data = read_at(0, min(size, _WHOLE))
     at = 13 + _colours(data[10])
-    while at < len(data):
+    for _ in range(_STEPS):
+        if at >= len(data):
+            break
         kind = data[at]
         if kind == 0x3B:
             return ""
@@ -233,6 +235,8 @@ def _gif(read_at: ReadAt, size: int) -> str:
             at = _sub_blocks(data, at + 11 + _colours(data[at + 9]))
         else:
             break
+    else:
+        return ""
     return "" if size > _WHOLE else "its end mark is missing"
 
 

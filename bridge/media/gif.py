@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bridge.media.layers import BACKGROUND, PREVIOUS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from bridge.media.layers import Layer
 
@@ -21,14 +21,15 @@ def colour_table(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & _TABLE else 0
 
 
-def shows_background(layers: Sequence[Layer], width: int, height: int) -> bool:
+def shows_background(layers: Iterable[Layer], width: int, height: int) -> bool:
     """Tell whether ffmpeg shows the background colour somewhere, which viewers do not: where nothing has a hole."""
-    filled = [layer for layer in layers if not layer.alpha and layer.disposal == BACKGROUND]
-    # The first is laid on that colour, which is seen beside it, or once it is taken away again.
-    begins = [
-        one for one in layers[:1] if not one.alpha and (one.disposal == PREVIOUS or not one.covers(width, height))
-    ]
-    return bool(filled or begins)
+    for number, layer in enumerate(layers):
+        if not layer.alpha:
+            # The first is laid on that colour, which is seen beside it, or once it is taken away again.
+            laid = not number and (layer.disposal == PREVIOUS or not layer.covers(width, height))
+            if laid or layer.disposal == BACKGROUND:
+                return True
+    return False
 
 
 def with_local_tables(data: bytes) -> bytes:

@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bridge.errors import CorruptMedia
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,6 +34,8 @@ class PictureHead:
         The four channels are inks, not RGBA.
     lab : bool
         The first three channels are CIE Lab.
+    largest : tuple of int
+        Width and height of the largest part that is decoded besides: a layer, or the data window of an EXR.
     """
 
     width: int
@@ -41,6 +45,11 @@ class PictureHead:
     frames: int = 1
     cmyk: bool = False
     lab: bool = False
+    largest: tuple[int, int] = (0, 0)
+
+
+_FULL = 255  # bytes of the blocks of a GIF, but for the last
+_MOST_SHORT = 1 << 20
 
 
 class Window:
@@ -58,6 +67,27 @@ class Window:
         if not self._at <= at <= at + count <= self._at + len(self._piece):
             self._at, self._piece = at, self._read_at(at, max(count, self.PIECE))
         return self._piece[at - self._at : at - self._at + count]
+
+    def past_blocks(self, at: int) -> int:
+        """Pass over blocks that each begin with their size, up to one without; give what comes behind, or the end.
+
+        Raises
+        ------
+        CorruptMedia
+            If there are more short ones than any encoder makes.
+        """
+        short = 0
+        while piece := self(at, 1) and self._piece:
+            begin, end = self._at, self._at + len(piece)
+            while at < end:
+                size = piece[at - begin]
+                at += 1 + size
+                if not size:
+                    return at
+                short += size < _FULL
+            if short > _MOST_SHORT:
+                raise CorruptMedia("the content is cut into too many blocks")
+        return at
 
     def number(self, form: str, at: int) -> int:
         """Give one number in the form that `struct` names."""

@@ -30,6 +30,7 @@ def _exr(data: Window) -> PictureHead:
     _, attributes = exr_attributes(head)
     try:
         left, top, right, bottom = struct.unpack("<4i", attributes["displayWindow"])
+        first, upper, last, lower = struct.unpack("<4i", attributes["dataWindow"])
         kinds = dict(_exr_channels(attributes["channels"]))
     except KeyError as error:
         raise CorruptMedia(f"the EXR header has no {error}") from error
@@ -38,7 +39,13 @@ def _exr(data: Window) -> PictureHead:
         raise UnsupportedPixels(f"this EXR has the channels {', '.join(sorted(kinds))}; R G B, R G B A or Y are read")
     if _EXR_UINT in kinds.values():
         raise UnsupportedPixels("this EXR has samples of 32-bit integers, which would be cut to 16")
-    return PictureHead(width=right - left + 1, height=bottom - top + 1, channels=channels, depth=32)
+    return PictureHead(
+        width=right - left + 1,
+        height=bottom - top + 1,
+        channels=channels,
+        depth=32,
+        largest=(max(0, last - first + 1), max(0, lower - upper + 1)),
+    )
 
 
 _EXR_SETS = {frozenset("Y"): 1, frozenset("RGB"): 3, frozenset("RGBA"): 4}
@@ -137,6 +144,7 @@ def _j2k(data: Window, at: int = 0) -> PictureHead:
 
 
 _JP2_CMYK = 12
+_BOXES = 1000  # before the pixels
 
 
 def _jp2(data: Window) -> PictureHead:
@@ -157,7 +165,10 @@ def _jp2(data: Window) -> PictureHead:
 
 def _boxes(data: Window, at: int, end: int | None) -> Iterator[tuple[bytes, tuple[int, int]]]:
     """Walk over boxes; give the name of each, and where its content begins and ends; the pixels are the last."""
-    while (end is None or at < end) and len(name := data(at + 4, 4)) == 4:
+    for _ in range(_BOXES):
+        name = data(at + 4, 4)
+        if (end is not None and at >= end) or len(name) < 4:
+            return
         size, start = data.number(">I", at), at + 8
         if size == 1:
             size, start = data.number(">Q", at + 8), at + 16

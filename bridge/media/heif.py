@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
     from bridge.media.head import ReadAt
 
-__all__ = ["Heif", "Texts", "heif", "texts"]
+__all__ = ["Heif", "Texts", "heif", "picture_sizes", "texts"]
 
 _LARGEST = 1 << 20  # bytes of the box `meta` that we look at
+_BOXES = 1000  # before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +63,29 @@ def texts(read_at: ReadAt) -> Texts:
         return Texts()
 
 
+def picture_sizes(read_at: ReadAt) -> Iterator[tuple[int, int]]:
+    """Give width and height of each picture: of what is put together of tiles as well as of these.
+
+    Raises
+    ------
+    struct.error, IndexError, KeyError, ValueError
+        For damage.
+    """
+    meta, _ = _meta(read_at)
+    if meta:
+        boxes = {name: (begin, end) for name, begin, end in _boxes(meta, 12, len(meta))}
+        for name, content in _properties(meta, *boxes[b"iprp"]):
+            if name == b"ispe":
+                width, height = struct.unpack_from(">2I", content, 4)
+                yield width, height
+
+
 def _meta(read_at: ReadAt) -> tuple[bytes, int]:
     at = 0
-    while len(head := read_at(at, 8)) == 8:
+    for _ in range(_BOXES):
+        head = read_at(at, 8)
+        if len(head) < 8:
+            break
         size, name = struct.unpack(">I4s", head)
         if name == b"meta":
             return read_at(at, min(size, _LARGEST)), at
@@ -121,9 +142,11 @@ def _extents(meta: bytes, at: int) -> Iterator[tuple[int, bool, int, int]]:
         inside = bool(version) and number(2) & 15 == 1
         number(2)
         base, pieces = number(sizes[2]), number(2)
-        places = [(number(sizes[3]), number(sizes[0]), number(sizes[1]))[1:] for _ in range(pieces)]
         if pieces == 1:
-            yield item, inside, base + places[0][0], places[0][1]
+            number(sizes[3])
+            yield item, inside, base + number(sizes[0]), number(sizes[1])
+        else:
+            number(pieces * (sizes[3] + sizes[0] + sizes[1]))
 
 
 def _items(meta: bytes, place: int) -> Heif:
@@ -151,8 +174,8 @@ def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
 def _helpers(meta: bytes, begin: int, end: int, first: bytes) -> Iterator[bytes]:
     """Give the items that say that they help the first picture to something."""
     wide = 4 if meta[begin] else 2
-    for name, at, _ in _boxes(meta, begin + 4, end):
-        count = struct.unpack_from(">H", meta, at + wide)[0]
+    for name, at, stop in _boxes(meta, begin + 4, end):
+        count = min(struct.unpack_from(">H", meta, at + wide)[0], (stop - at) // wide)
         helped = [meta[at + 2 + wide * place :][:wide] for place in range(1, count + 1)]
         if name == b"auxl" and int.from_bytes(first, "big") in [int.from_bytes(item, "big") for item in helped]:
             yield meta[at : at + wide]
@@ -174,9 +197,9 @@ def _alphas(properties: list[tuple[bytes, bytes]], meta: bytes, begin: int, end:
         if name == b"auxC" and (b":auxiliary:alpha" in content or b":hevc:2015:auxid:1" in content)
     }
     found = set()
-    for name, at, _ in _boxes(meta, begin, end):
+    for name, at, stop in _boxes(meta, begin, end):
         if name == b"ipma":
-            found |= {item for item, number in _associations(meta, at) if number in numbers}
+            found |= {item for item, number in _associations(meta[at:stop], 0) if number in numbers}
     return found
 
 

@@ -226,7 +226,8 @@ def still_meta(kind: str, read_at: ReadAt, format: str, source: str, head: Pictu
         "nframes": head.frames,
         "source": source,
     }
-    return {"FILE": facts, **read_groups(kind, read_at)}
+    groups = read_groups(kind, read_at)
+    return {**groups, "FILE": facts | groups.get("FILE", {})}
 
 
 def _plain(value: Any) -> Any:

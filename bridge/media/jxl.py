@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["jxl"]
 
 _HEADER = 4096  # bytes that hold every header that we read
+_BOXES = 1000  # before the pixels
 _ALPHA, _GRAY = 0, 1
 
 
@@ -74,7 +75,10 @@ def _codestream(data: Window) -> bytes:
     if data(0, 2) == b"\xff\x0a":
         return data(0, _HEADER)
     at = 0
-    while len(name := data(at + 4, 4)) == 4:
+    for _ in range(_BOXES):
+        name = data(at + 4, 4)
+        if len(name) < 4:
+            break
         size, start = data.number(">I", at), at + 8
         if size == 1:
             size, start = data.number(">Q", at + 8), at + 16

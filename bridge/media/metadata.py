@@ -51,12 +51,17 @@ def read_groups(kind: str, read_at: ReadAt) -> dict[str, dict[str, Any]]:
             What only this kind of file says. ``durations`` are seconds, a list with one for each frame;
             ``loop`` is how often an animation plays, 0 for ever.
 
+        ``FILE``
+            Only ``changes``: what was left out for its size.
+
         Control characters in names and texts are escaped, except the ends of lines and tabs.
     """
     found = find(kind, read_at)
     for tell in (_tell_exif, _tell_xmp, _tell_icc, _tell_iptc):
         with contextlib.suppress(*DAMAGE):
             tell(found)
+    if found.left_out:
+        found.groups.setdefault("FILE", {})["changes"] = [*found.left_out]
     return found.groups
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from bridge.errors import CorruptMedia
+from bridge.errors import CorruptMedia, UnsupportedPixels
 from bridge.media.complete import ts_layout
 from bridge.media.gif import colour_table
 from bridge.media.head import PictureHead, Window
@@ -183,7 +183,7 @@ def _elementary(head: bytes) -> str | None:
     return "hevc" if unit >> 1 & 0x3F in (32, 33, 35) else None
 
 
-def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
+def picture_head(kind: str, read_at: ReadAt, known: dict[str, Any] | None = None) -> PictureHead | None:
     """Read the header of a picture: a PNG, JPEG, GIF, BMP, WebP, or one of `bridge.media.heads`.
 
     Parameters
@@ -192,6 +192,8 @@ def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
         As `sniff` gives it.
     read_at : callable
         ``read_at(offset, count)`` gives up to `count` bytes.
+    known : dict, optional
+        Keeps what was found, for the next time: the frames of an animation are counted one by one.
 
     Returns
     -------
@@ -208,13 +210,20 @@ def picture_head(kind: str, read_at: ReadAt) -> PictureHead | None:
     reader = _READERS.get(kind)
     if reader is None:
         return None
+    if known and (found := known.get(_KNOWN_AS)):
+        return cast("PictureHead", found)
     try:
         head = reader(Window(read_at))
     except (struct.error, IndexError) as error:
         raise CorruptMedia(f"the {kind.upper()} header is damaged or ends early") from error
     if min(head.width, head.height, head.frames) < 1:
         raise CorruptMedia(f"the {kind.upper()} holds {head.frames} pictures of {head.width}x{head.height}")
+    if known is not None:
+        known[_KNOWN_AS] = head
     return head
+
+
+_KNOWN_AS = "picture_head"
 
 
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
@@ -226,7 +235,10 @@ def _png(data: Window) -> PictureHead:
     if not channels or not width or not height:
         message = f"the PNG header says {width}x{height}, colour type {colour}"
         raise CorruptMedia(message)
-    while (name := data(at + 4, 4)) not in (b"IDAT", b"IEND"):
+    for _ in range(_MOST_CHUNKS):
+        name = data(at + 4, 4)
+        if name in (b"IDAT", b"IEND"):
+            break
         if len(name) < 4:
             message = "the PNG ends before its pixels"
             raise CorruptMedia(message)
@@ -235,7 +247,12 @@ def _png(data: Window) -> PictureHead:
         if name == b"acTL":
             frames = data.number(">I", at + 8)
         at += 12 + data.number(">I", at)
+    else:
+        raise CorruptMedia("the PNG has too many chunks before its pixels")
     return PictureHead(width=width, height=height, channels=channels, depth=16 if depth == 16 else 8, frames=frames)
+
+
+_MOST_CHUNKS = 100_000  # before the pixels; also of a JPEG, bytes that fill the space between them included
 
 
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -243,7 +260,7 @@ _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 def _jpeg(data: Window) -> PictureHead:
     at = 2
-    while True:
+    for _ in range(_MOST_CHUNKS):
         marker = data.byte(at + 1)
         if data.byte(at) != 0xFF:
             message = "the JPEG has no frame header"
@@ -251,34 +268,60 @@ def _jpeg(data: Window) -> PictureHead:
         if marker in _SOF:
             break
         at += 1 if marker == 0xFF else 2 if 0xD0 <= marker <= 0xD8 or marker == 1 else 2 + data.number(">H", at + 2)
+    else:
+        raise CorruptMedia("the JPEG has too much before its frame header")
     depth, height, width, channels = struct.unpack(">BHHB", data(at + 4, 6))
+    if not 1 <= channels <= 4:
+        raise UnsupportedPixels(f"this JPEG has {channels} channels; 1 to 4 are read")
     return PictureHead(width=width, height=height, channels=channels, depth=8 if depth == 8 else 16, cmyk=channels == 4)
 
 
 def _gif(data: Window) -> PictureHead:
     width, height = struct.unpack("<HH", data(6, 4))
-    layers = [*_gif_layers(data)]
-    channels = 4 if transparent(layers, width, height) else 3
-    return PictureHead(width=width, height=height, channels=channels, frames=len(layers))
+    return _animated(_gif_layers(data), width, height)
+
+
+def _animated(layers: Iterator[Layer], width: int, height: int) -> PictureHead:
+    """Count layers, of which there may be very many, while it is told whether they let something through."""
+    frames, largest = 0, (0, 0)
+
+    def counted() -> Iterator[Layer]:
+        nonlocal frames, largest
+        for layer in layers:
+            frames += 1
+            if frames > _MOST_LAYERS:
+                raise CorruptMedia(f"the animation has more than {_MOST_LAYERS} frames")
+            if layer.box[2] * layer.box[3] > largest[0] * largest[1]:
+                largest = layer.box[2:]
+            yield layer
+
+    walk = counted()
+    channels = 4 if transparent(walk, width, height) else 3
+    for _ in walk:  # those that it did not have to look at
+        pass
+    return PictureHead(width=width, height=height, channels=channels, frames=frames, largest=largest)
+
+
+_MOST_LAYERS = 1 << 20
+
+
+_EXTENSION, _CONTROL = 0x21, 0xF9
 
 
 def _gif_layers(data: Window) -> Iterator[Layer]:
     """Walk over the blocks of a GIF; a file that is cut ends the walk."""
     at, control = 13 + colour_table(data.byte(10)), 0
-    while (mark := data(at, 1)) in (b"!", b","):
-        if mark == b"!":
-            if data.byte(at + 1) == 0xF9:
-                control = data.byte(at + 3)
+    while (block := data(at, 10))[:1] in (b"!", b","):
+        if block[0] == _EXTENSION:
+            if block[1] == _CONTROL:
+                control = block[3]
             at += 2
         else:
-            box = struct.unpack("<4H", data(at + 1, 8))
-            at += 11 + colour_table(data.byte(at + 9))
+            box = struct.unpack_from("<4H", block, 1)
+            at += 11 + colour_table(block[9])
             yield Layer(box=box, alpha=bool(control & 1), disposal=control >> 2 & 7)
             control = 0
-        while size := data(at, 1):
-            at += 1 + size[0]
-            if not size[0]:
-                break
+        at = data.past_blocks(at)
 
 
 def _bmp(data: Window) -> PictureHead:
@@ -310,9 +353,7 @@ def _webp(data: Window) -> PictureHead:
     width, height = (data.little(at, 3) + 1 for at in (24, 27))
     if not flags & _ANIMATED:
         return PictureHead(width=width, height=height, channels=4 if flags & _ALPHA else 3)
-    layers = [*_webp_layers(data)]
-    channels = 4 if transparent(layers, width, height) else 3
-    return PictureHead(width=width, height=height, channels=channels, frames=len(layers))
+    return _animated(_webp_layers(data), width, height)
 
 
 _ANIMATED, _ALPHA = 2, 16
@@ -320,8 +361,9 @@ _ANIMATED, _ALPHA = 2, 16
 
 def _webp_layers(data: Window) -> Iterator[Layer]:
     """Walk over the chunks of an animated WebP; a still one has none of these."""
-    at = 12
-    while len(name := data(at, 4)) == 4:
+    at, others = 12, 0
+    while len(name := data(at, 4)) == 4 and others < _MOST_CHUNKS:
+        others += name != b"ANMF"
         if name == b"ANMF":
             left, top, width, height = (data.little(at + place, 3) for place in (8, 11, 14, 17))
             lossless = data(at + 24, 4) == b"VP8L"
@@ -335,10 +377,10 @@ def _webp_layers(data: Window) -> Iterator[Layer]:
         at += 8 + (data.number("<I", at + 4) + 1 & ~1)
 
 
-def layers_of(kind: str, read_at: ReadAt) -> list[Layer]:
-    """Give the layers of an animated GIF or WebP; none for other files."""
+def layers_of(kind: str, read_at: ReadAt) -> Iterator[Layer]:
+    """Give the layers of an animated GIF or WebP, one after the other; none for other files."""
     walk = _LAYERS.get(kind)
-    return [*walk(Window(read_at))] if walk else []
+    return walk(Window(read_at)) if walk else iter(())
 
 
 _LAYERS: dict[str, Callable[[Window], Iterator[Layer]]] = {"gif": _gif_layers, "webp": _webp_layers}

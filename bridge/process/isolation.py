@@ -79,7 +79,7 @@ _MAGICK_SAYS = {
 OPEN = Box()
 
 
-def box_for(limits: Limits, work: str) -> Box:
+def box_for(limits: Limits, work: str, *, sealed: bool = True) -> Box:
     """Give the box of a child.
 
     Parameters
@@ -89,11 +89,13 @@ def box_for(limits: Limits, work: str) -> Box:
     work : {"film", "picture", "magick", "encoder"}
         What the child does: read film or a picture with ffmpeg or a picture with ImageMagick, or write. Arrays come
         from us, so encoders may take the time and the memory that they need.
+    sealed : bool
+        False where options of the user's own may name other files: such a child has limits, but no walls.
     """
     return Box(
         limits=limits,
         rlimits=tuple(row for row in (*_WORK[work], *_ALWAYS) if getattr(limits, row[1]) is not None),
-        sealed=limits.sandbox != "off",
+        sealed=sealed and limits.sandbox != "off",
         required=limits.sandbox == "required",
         hardware=work == "encoder",
     )
