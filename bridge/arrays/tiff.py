@@ -12,7 +12,7 @@ import numpy as np
 
 from bridge.arrays.region import cut, decoded_pixels, is_planar, read_region
 from bridge.core.format import Format, Reader, Writer
-from bridge.core.intake import check_memory, check_size
+from bridge.core.intake import check_area, check_memory, check_size
 from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, TruncatedMedia, UnsupportedPixels
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, amend_tiff
@@ -117,7 +117,7 @@ class TiffReader(Reader):
         first = self._tiff.pages.first
         box = self._box(first)
         if box is not None:
-            check_size(limits, name, decoded_pixels(first, box), 1, what="tiles")
+            check_area(limits, name, decoded_pixels(first, box))
         elif self._whole:
             check_memory(limits, name, max(int(series.nbytes) for series in self._tiff.series), self.request.size)
         else:

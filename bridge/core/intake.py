@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 
     from bridge.limits import Limits
 
-__all__ = ["check_count", "check_file", "check_gathered", "check_memory", "check_pictures", "check_size", "check_sizes"]
+__all__ = [
+    "check_area",
+    "check_count",
+    "check_file",
+    "check_gathered",
+    "check_memory",
+    "check_pictures",
+    "check_size",
+    "check_sizes",
+]
 
 # Kinds of content (`bridge.media.sniff`) whose files are no still pictures.
 _NO_STILLS = frozenset({
@@ -49,6 +58,11 @@ limits=bridge.Limits(pixels=...)
     has = f"{name} has {f'{what} of ' if what else ''}{width}x{height} pixels"
     _check(limits, "pixels", width * height, has)
     _check(limits, "side", max(width, height), has)
+
+
+def check_area(limits: Limits, name: str, pixels: int) -> None:
+    """Refuse to decode so many pixels for a part of a picture."""
+    _check(limits, "pixels", pixels, f"{name} has {pixels} pixels in the tiles of that part")
 
 
 def check_sizes(limits: Limits, name: str, sizes: Iterable[tuple[int, int]], *, what: str = "") -> None:
