@@ -123,7 +123,7 @@ class Found:
         block = stream.decompress(packed, most + 1)
         self._inflated -= min(len(block), most)
         if len(block) > most:
-            self.leave_out(f"more than {most} bytes, unpacked,")
+            self.leave_out("a packed block")
         if len(block) > most or not stream.eof:
             raise ValueError("the compressed block is too large or cut off")
         return block
