@@ -55,7 +55,7 @@ def sizes(kind: str, read_at: ReadAt, size: int, known: dict[str, Any] | None = 
             yield from _PICTURES[kind](Window(read_at))
         elif (head := picture_head(kind, read_at, known)) is not None:
             yield from ((head.width, head.height), head.largest)
-    except (struct.error, IndexError, ValueError, BridgeError):
+    except (struct.error, LookupError, ValueError, BridgeError):
         return
 
 
