@@ -176,7 +176,7 @@ class PictureReader(Reader):
         width, height = self._portion.decoded(head.width, head.height, reducible=self._reducible)
         check_size(limits, name, width, height)
         check_size(limits, name, *head.largest, what="a part")
-        if self.request.mode != "i":
+        if self.request.mode != "i" or self._picture.coder == "webp":  # of which it decodes all to give the first
             check_pictures(limits, name, head.frames)
 
     @property
