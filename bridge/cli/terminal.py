@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bridge.printing import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,7 +26,7 @@ _MINUTE = 60
 
 def clean(text: object) -> str:
     """Give text on one line in which no character can steer a terminal; others than printable are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+    return printable(str(text))
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -81,7 +81,11 @@ class SeriesReader(Reader):
 
     def _open(self, **kwargs: Any) -> None:
         self._kwargs = kwargs
-        self._files = files_of(self.request.name)
+        self._files = files_of(self._pattern())
+
+    def _pattern(self) -> str:
+        resource = self.request.resource
+        return resource.pattern if isinstance(resource, Series) else self.request.name
 
     def _length(self) -> float:
         return len(self._files)

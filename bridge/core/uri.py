@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.errors import UriError
+from bridge.printing import printable
 
 __all__ = [
     "RETURN_BYTES",
@@ -38,8 +39,8 @@ class FilePath:
     path: Path
 
     def __str__(self) -> str:
-        """Give the path."""
-        return str(self.path)
+        """Give the path, as it may be printed."""
+        return printable(str(self.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class ZipMember:
 
     def __str__(self) -> str:
         """Give it as the user writes it."""
-        return f"{self.archive}/{self.member}"
+        return printable(f"{self.archive}/{self.member}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +62,8 @@ class Series:
     pattern: str
 
     def __str__(self) -> str:
-        """Give the pattern."""
-        return self.pattern
+        """Give the pattern, as it may be printed."""
+        return printable(self.pattern)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class FileObject:
 
     def __str__(self) -> str:
         """Give the name if it has one."""
-        return str(getattr(self.file, "name", f"<{type(self.file).__name__} object>"))
+        return printable(str(getattr(self.file, "name", f"<{type(self.file).__name__} object>")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,8 @@ class Url:
     address: str
 
     def __str__(self) -> str:
-        """Give the address."""
-        return self.address
+        """Give the address, as it may be printed."""
+        return printable(self.address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ from bridge.ffmpeg.planes import Planes, PlanesBatch
 from bridge.ffmpeg.sound import read_sound
 from bridge.media.alpha import MAYBE, has_alpha, transparency
 from bridge.media.colour import colour_of, is_large
+from bridge.media.info import AudioStream
 from bridge.media.mp4 import film_fault, film_size, video_samples
 from bridge.media.pixels import pixel_format
 from bridge.media.portion import portion_of, read_size
@@ -323,7 +324,7 @@ class FilmReader(Reader):
             self._stop()
             if self._cover_only():
                 return self._film_frame(index)
-            if not self._has_pictures():
+            if self._only_sound():
                 return None
             self._check_pixels()
             if early := self._damaged.end():
@@ -605,6 +606,8 @@ class FilmReader(Reader):
             count = self._frames_in_all()
             if not count and self._cover_only():
                 return self._length()
+            if not count and self._video() is None and not self._only_sound():
+                raise CorruptMedia(f"{self.request.name} holds neither pictures nor sound that are known")
             self._count = count
         return self._count
 
@@ -613,7 +616,7 @@ class FilmReader(Reader):
             return self._listed(argv.BEGINNING) if self._free else -(-len(self._guide.whole()) // self._every)
         except CorruptMedia:
             video = self._video()  # what cannot be described says so itself
-            if video is not None and not video.attached_picture:
+            if not self._only_sound() and not (video and video.attached_picture):
                 raise
             return 0
 
@@ -636,12 +639,11 @@ class FilmReader(Reader):
             if video is not None:
                 check_size(self.request.limits, self.request.name, video.width, video.height)
 
-    def _has_pictures(self) -> bool:
-        """Tell whether the file has a video stream; what cannot be described is not known to have none."""
-        try:
-            return self._video() is not None
-        except CorruptMedia:
-            return True
+    def _only_sound(self) -> bool:
+        """Tell whether the file has sound and no pictures; one that has neither is damaged."""
+        with contextlib.suppress(CorruptMedia):
+            return self._video() is None and any(isinstance(one, AudioStream) for one in self._info().streams)
+        return False
 
     def _listed(self, seek: argv.Seek) -> int:
         """Count the frames that come out, by decoding all."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bridge.errors import BridgeError, Closed, LimitExceeded, ToolFailed, ToolTimeout
+from bridge.printing import printable
 from bridge.process.isolation import OPEN, Box
 from bridge.process.launch import REAP, launch
 from bridge.process.pipes import Tail
@@ -415,8 +416,7 @@ def words(stderr: str) -> str:
     if len(said) > 8:  # the first tell the reason, the last the consequences
         said = [*said[:5], "...", *said[-3:]]
     text = "; ".join(said)
-    printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return printable[-_LAST_WORDS:]
+    return printable(text)[-_LAST_WORDS:]
 
 
 def run(

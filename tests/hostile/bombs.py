@@ -330,7 +330,7 @@ CASES = (
     Case(65, "tiff-tag-bombs", file("x.tif", _tag_of_every_kind()), **_both(either(shape(9, 12))), seconds=5),
     Case(66, "jpeg-scans", made("x.jpg", lambda: _jpeg(8000, 6000, 2000)), either(shape(6000, 8000)),
          limits={"still": 2.0}),
-    Case(67, "png-ztxt-bomb", made("x.png", lambda: _packed_text(1 << 30)), **_both(either(same()))),
+    Case(67, "png-ztxt-bomb", made("x.png", lambda: _packed_text(1 << 30)), **_both(either(same())), seconds=20),
     Case(67, "png-icc-bomb", made("x.png", lambda: _packed_profile(1 << 28)), **_both(either(same()))),
     Case(68, "ico-huge", file("x.ico", _icon()), **_both(refuse())),
     Case(68, "psd-huge", file("x.psd", _photoshop()), **_both(refuse())),
@@ -369,7 +369,7 @@ CASES = (
     Case(83, "zip-link", _zipped(_zip_link), **_both(refuse(ForbiddenUri, CorruptMedia)), seconds=2),
     Case(84, "npy-shape-bomb", file("x.npy", _npy("(1000000, 1000000, 12)")), **_both(refuse()), seconds=2),
     Case(84, "npy-negative-shape", file("x.npy", _npy("(-1, 8)")), **_both(refuse()), seconds=2),
-    Case(84, "npy-many-dimensions", file("x.npy", _npy(str((1,) * 40), bytes(8))), **_both(refuse()), seconds=2),
+    Case(84, "npy-many-dimensions", file("x.npy", _npy(str((1,) * 400), bytes(8))), **_both(refuse()), seconds=2),
     Case(84, "npy-overflowing-shape", file("x.npy", _npy("(4294967296, 4294967296)")), **_both(refuse()), seconds=2),
     Case(84, "npy-deep-header", file("x.npy", _npy("(" * 60 + "8" + ")" * 30)), **_both(refuse()), seconds=2),
 )  # fmt: skip
