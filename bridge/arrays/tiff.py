@@ -14,7 +14,7 @@ from bridge.arrays.directories import Directories
 from bridge.arrays.region import cut, decoded_pixels, is_planar, read_region
 from bridge.arrays.strips import bound_strips
 from bridge.core.format import Format, Reader, Writer
-from bridge.errors import CorruptMedia, LimitExceeded, MissingCodec, UnsupportedPixels
+from bridge.errors import BridgeError, CorruptMedia, LimitExceeded, MissingCodec, UnsupportedPixels
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, amend_tiff
 from bridge.media.info import ImagePage, MediaInfo
@@ -82,9 +82,10 @@ class TiffReader(Reader):
             self._tiff = tifffile.TiffFile(self._file, name=self.request.file_name or "content")
             self._whole = self.request.mode in "ivV"
             self._check()
-        except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError) as error:
-            message = f"{self.request.name} is a damaged TIFF: {error}"
-            raise CorruptMedia(message) from error
+        except BridgeError:
+            raise
+        except Exception as error:  # tifffile raises whatever the numbers of a stranger lead to
+            raise CorruptMedia(f"{self.request.name} is a damaged TIFF: {error}") from error
         if rotate:
             from bridge.media.metadata import orientation
 
@@ -95,16 +96,25 @@ class TiffReader(Reader):
         if not len(self._tiff.pages):
             message = f"{self.request.name} is a TIFF without a page"
             raise CorruptMedia(message)
+        self._sides(self._tiff.pages.first.keyframe)
+        self._pictures()
+
+    def _sides(self, frame: Any) -> tuple[int, int, int]:
+        """Give width, height and depth of a page, which a stranger may have made anything."""
+        sides = (frame.imagewidth, frame.imagelength, frame.imagedepth)
+        if not all(isinstance(side, int) and side > 0 for side in sides):
+            raise CorruptMedia(f"{self.request.name} is a damaged TIFF: it has a page of {sides[0]}x{sides[1]} pixels")
+        return sides
 
     def _limit(self, page: Any, wanted: int) -> None:
-        """Hold a page, and the bytes that are `wanted` at once, against the limits."""
-        limits, frame, box = self.request.limits, page.keyframe, self._box(page)
-        size = (frame.imagewidth, frame.imagelength)
-        reached = {
-            "pixels": frame.imagedepth * math.prod(size) if box is None else decoded_pixels(page, box),
-            "side": max(size),
-        }
-        for limit, value in reached.items():
+        """Hold a page, and the bytes that are `wanted` at once, before a part is cut out, against the limits."""
+        limits, frame = self.request.limits, page.keyframe
+        *size, depth = self._sides(frame)
+        pixels = depth * math.prod(size)
+        box = self._box(page)
+        decoded = pixels if box is None else decoded_pixels(page, box)
+        wanted = wanted * decoded // pixels
+        for limit, value in (("pixels", decoded), ("side", max(size))):
             most = getattr(limits, limit)
             if value > most:
                 raise LimitExceeded(
@@ -147,7 +157,7 @@ class TiffReader(Reader):
         whole = (
             self._tiff.series[index].nbytes if self._whole else first.nbytes if paged else self._tiff.series[0].nbytes
         )
-        self._limit(first, int(whole) if box is None else 0)
+        self._limit(first, int(whole))
         found = self._decode(index, first, box)
         if self._orientation > 1:
             series = self._tiff.series[index if self._whole else 0]
