@@ -9,7 +9,7 @@ import pytest
 
 import bridge
 from bridge import limits
-from bridge.errors import ForbiddenFormat
+from bridge.errors import ForbiddenFormat, ForbiddenUri, UnknownFormat
 from bridge.limits import Limits
 
 if TYPE_CHECKING:
@@ -67,3 +67,12 @@ def test_untrusted_content_of_no_known_kind_is_refused_whatever_its_name(tmp_pat
     picture.write_bytes(bytes([0, 0, 2]) + bytes(9) + bytes([1, 0, 1, 0, 24, 0, 1, 2, 3]))
     with pytest.raises(ForbiddenFormat, match="of no known kind"):
         bridge.imread(picture, trust="untrusted")
+
+
+def test_untrusted_content_is_no_symbolic_link(tmp_path: Path) -> None:
+    link = Path(tmp_path, "a.png")
+    link.symlink_to(__file__)
+    with pytest.raises(ForbiddenUri, match="symbolic link"):
+        bridge.imread(link, trust="untrusted")
+    with pytest.raises(UnknownFormat):
+        bridge.imread(link)

@@ -17,8 +17,9 @@ from bridge.media.pixels import memory_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.core.archive import ArchiveLimits, Member
+    from bridge.core.archive import ArchiveLimits
     from bridge.core.request import Request
+    from bridge.core.unpacking import Member
     from bridge.limits import Limits
 
 __all__ = ["NpyFormat", "NpyReader", "NpyWriter", "NpzFormat", "NpzReader", "NpzWriter"]

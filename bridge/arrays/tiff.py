@@ -16,7 +16,7 @@ from bridge.arrays.strips import bound_strips
 from bridge.core.format import Format, Reader, Writer
 from bridge.core.intake import check_memory, check_size
 from bridge.core.keywords import switch
-from bridge.errors import CorruptMedia, MissingCodec, UnsupportedPixels
+from bridge.errors import BridgeError, CorruptMedia, MissingCodec, UnsupportedPixels
 from bridge.media.carry import HELD, carried
 from bridge.media.embed import Blocks, amend_tiff
 from bridge.media.info import ImagePage, MediaInfo
@@ -84,9 +84,10 @@ class TiffReader(Reader):
             self._tiff = tifffile.TiffFile(self._file, name=self.request.file_name or "content")
             self._whole = self.request.mode in "ivV"
             self._check()
-        except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError) as error:
-            message = f"{self.request.name} is a damaged TIFF: {error}"
-            raise CorruptMedia(message) from error
+        except BridgeError:
+            raise
+        except Exception as error:  # tifffile raises whatever the numbers of a stranger lead to
+            raise CorruptMedia(f"{self.request.name} is a damaged TIFF: {error}") from error
         if switch("rotate", rotate):
             from bridge.media.metadata import orientation
 
@@ -97,14 +98,24 @@ class TiffReader(Reader):
         if not len(self._tiff.pages):
             message = f"{self.request.name} is a TIFF without a page"
             raise CorruptMedia(message)
+        self._sides(self._tiff.pages.first.keyframe)
+        self._pictures()
+
+    def _sides(self, frame: Any) -> tuple[int, int, int]:
+        """Give width, height and depth of a page, which a stranger may have made anything."""
+        sides = (frame.imagewidth, frame.imagelength, frame.imagedepth)
+        if not all(isinstance(side, int) and side > 0 for side in sides):
+            raise CorruptMedia(f"{self.request.name} is a damaged TIFF: it has a page of {sides[0]}x{sides[1]} pixels")
+        return sides
 
     def _limit(self, page: Any, wanted: int) -> None:
-        """Hold a page, and the bytes that are `wanted` at once, against the limits."""
-        limits, name, frame, box = self.request.limits, self.request.name, page.keyframe, self._box(page)
-        size = (frame.imagewidth, frame.imagelength)
-        decoded = frame.imagedepth * math.prod(size) if box is None else decoded_pixels(page, box)
-        check_size(limits, name, *size, what="a page", pixels=decoded)
-        check_memory(limits, name, wanted, self.request.size)
+        """Hold a page, and the bytes that are `wanted` at once, before a part is cut out, against the limits."""
+        limits, name = self.request.limits, self.request.name
+        width, height, depth = self._sides(page.keyframe)
+        pixels, box = width * height * depth, self._box(page)
+        decoded = pixels if box is None else decoded_pixels(page, box)
+        check_size(limits, name, width, height, what="a page", pixels=decoded)
+        check_memory(limits, name, wanted * decoded // pixels, self.request.size)
 
     def _counted(self) -> int | None:
         return None if self._whole else len(self._tiff.pages)
@@ -138,7 +149,7 @@ class TiffReader(Reader):
         whole = (
             self._tiff.series[index].nbytes if self._whole else first.nbytes if paged else self._tiff.series[0].nbytes
         )
-        self._limit(first, int(whole) if box is None else 0)
+        self._limit(first, int(whole))
         found = self._decode(index, first, box)
         if self._orientation > 1:
             series = self._tiff.series[index if self._whole else 0]

@@ -14,9 +14,9 @@ import stat
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from bridge.core.unpacking import CODECS, decompressed
+from bridge.core.unpacking import CODECS, Member, decompressed
 from bridge.errors import (
     BridgeError,
     CorruptMedia,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # the others are imported where they are used: most reading a
     from bridge.core.spool import Spool
     from bridge.core.unpacking import Codec
 
-__all__ = ["Archive", "ArchiveLimits", "Member", "members", "read_member", "split", "split_for_writing", "unreadable"]
+__all__ = ["Archive", "ArchiveLimits", "members", "read_member", "split", "split_for_writing", "unreadable"]
 
 _MIB = 1 << 20
 LOCAL_HEADER = struct.Struct("<4s 2x H 18x HH")  # signature, version, flags, ..., lengths of name and extra field
@@ -423,41 +423,3 @@ class Archive:
     def copy(self, start: int, end: int, out: BinaryIO) -> None:
         """Write bytes of the archive, as they are, to `out`."""
         out.writelines(os.pread(self._descriptor, min(_MIB, end - at), at) for at in range(start, end, _MIB))
-
-
-class Member(io.RawIOBase):
-    """The content of a member, to be read once from its beginning.
-
-    Attributes
-    ----------
-    size : int
-        Bytes of it; when all are read, one more read checks them.
-    """
-
-    def __init__(self, pieces: Iterator[bytes], size: int) -> None:
-        super().__init__()
-        self.size = size
-        self._pieces = pieces
-        self._piece = memoryview(b"")
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Tell that it is."""
-        return True
-
-    def tell(self) -> int:
-        """Count the bytes read."""
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """Read some bytes."""
-        while not self._piece:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._piece = memoryview(piece)
-        count = min(len(buffer), len(self._piece))
-        buffer[:count] = self._piece[:count]
-        self._piece = self._piece[count:]
-        self._at += count
-        return count

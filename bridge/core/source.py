@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def open_source(resource: Resource, limits: Limits) -> Opened:
         As the kind of resource has it. What a file object's own `read` raises comes out as it is.
     """
     if isinstance(resource, FilePath):
-        return Opened(descriptor=_open_file(resource), file_name=resource.path.name)
+        return Opened(descriptor=_open_file(resource, limits), file_name=resource.path.name)
     if isinstance(resource, Series):
         return Opened(descriptor=os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), file_name=Path(resource.pattern).name)
     spool, file_name = _spooled(resource, limits)
@@ -139,10 +140,14 @@ def _by_fsspec(resource: Url, limits: Limits) -> tuple[Spool, str]:
     return spool, Path(resource.address.partition("?")[0]).name
 
 
-def _open_file(resource: FilePath) -> int:
+def _open_file(resource: FilePath, limits: Limits) -> int:
+    strange = limits.trust == "untrusted"
     try:  # O_NONBLOCK: a FIFO must not hang us
-        descriptor = os.open(resource.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (os.O_NOFOLLOW if strange else 0)
+        descriptor = os.open(resource.path, flags)
     except OSError as error:
+        if strange and error.errno == errno.ELOOP:
+            raise ForbiddenUri(f"{resource} is a symbolic link, which is not followed for untrusted content") from error
         raise unreadable(str(resource), error) from error
     facts = os.fstat(descriptor)
     if stat.S_ISREG(facts.st_mode) and facts.st_size:

@@ -5,16 +5,17 @@ zipfile's own gives bz2 and LZMA no bound: 1 MiB read from it can be 20 GB in me
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge.errors import LimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["CODECS", "DEFLATED", "STORED", "Codec", "decompressed"]
+__all__ = ["CODECS", "DEFLATED", "STORED", "Codec", "Member", "decompressed"]
 
 STORED, DEFLATED = 0, 8  # methods of compression
 _MIB = 1 << 20
@@ -99,3 +100,41 @@ def decompressed(codec: Codec, pieces: Iterator[bytes]) -> Iterator[bytes]:
         if not made and not piece:
             return
         yield made
+
+
+class Member(io.RawIOBase):
+    """The content of a member, to be read once from its beginning.
+
+    Attributes
+    ----------
+    size : int
+        Bytes of it; when all are read, one more read checks them.
+    """
+
+    def __init__(self, pieces: Iterator[bytes], size: int) -> None:
+        super().__init__()
+        self.size = size
+        self._pieces = pieces
+        self._piece = memoryview(b"")
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Tell that it is."""
+        return True
+
+    def tell(self) -> int:
+        """Count the bytes read."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes."""
+        while not self._piece:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._piece = memoryview(piece)
+        count = min(len(buffer), len(self._piece))
+        buffer[:count] = self._piece[:count]
+        self._piece = self._piece[count:]
+        self._at += count
+        return count

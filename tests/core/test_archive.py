@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from bridge.core import archive as module
 from bridge.core.archive import ArchiveLimits, members, read_member, split, split_for_writing
 from bridge.core.archive_writing import write_member
+from bridge.core.request import Request
 from bridge.core.unpacking import decompressed
 from bridge.errors import (
     BridgeError,
@@ -33,6 +34,7 @@ from bridge.errors import (
     UriIsDirectory,
     UriNotFound,
 )
+from bridge.limits import Limits
 from tests.strategies import mutated
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def test_something_in_front_of_the_archive(pictures: Path) -> None:
     assert _read(pictures, "dog.png") == b"dog"
 
 
-def test_names_are_only_names(tmp_path: Path) -> None:
+def test_80_zip_slip_names(tmp_path: Path) -> None:
     content = {"/etc/passwd": b"1", "../../up": b"2", "a/../b": b"3", "C:\\x": b"4", "sn\u00f6/\u2603.png": b"5"}
     path = _zip(tmp_path / "a.zip", content)
     before = sorted(tmp_path.iterdir())
@@ -110,7 +112,7 @@ def test_names_are_only_names(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_zip_in_a_zip_is_a_member_like_any_other(tmp_path: Path, pictures: Path) -> None:
+def test_82_zip_in_zip(tmp_path: Path, pictures: Path) -> None:
     path = _zip(tmp_path / "outer.zip", {"in.zip": pictures.read_bytes()}, zipfile.ZIP_STORED)
     assert _read(path, "in.zip") == pictures.read_bytes()
     with pytest.raises(UriNotFound):
@@ -180,7 +182,7 @@ def test_what_is_no_archive(tmp_path: Path, unprivileged: Callable[[Callable[[],
 # Hostile archives
 
 
-def test_encrypted(tmp_path: Path) -> None:
+def test_81_zip_encrypted(tmp_path: Path) -> None:
     path = _zip(tmp_path / "a.zip", {"a": _TEXT})
     _patch(path, {8: b"\x01\x00"}, {6: b"\x01\x00"})
     with pytest.raises(ForbiddenUri, match="encrypted"):
@@ -195,7 +197,7 @@ def test_an_unknown_compression(tmp_path: Path, method: int) -> None:
         _read(path, "a")
 
 
-def test_a_bomb_is_refused_by_its_ratio(tmp_path: Path) -> None:
+def test_75_a_bomb_is_refused_by_its_ratio(tmp_path: Path) -> None:
     path = _zip(tmp_path / "a.zip", {"a": bytes(11 << 20)})
     with pytest.raises(LimitExceeded, match=r"archive_ratio=1000 allows"):
         _read(path, "a")
@@ -212,7 +214,7 @@ def test_the_size_is_capped(pictures: Path) -> None:
 
 @pytest.mark.parametrize("method", _METHODS)
 @pytest.mark.parametrize("told", [10, 99_999])
-def test_sizes_that_lie(tmp_path: Path, method: int, told: int) -> None:
+def test_77_zip_lying_size(tmp_path: Path, method: int, told: int) -> None:
     path = _zip(tmp_path / "a.zip", {"a": _TEXT * 10}, method)
     size = struct.pack("<I", told)
     _patch(path, {24: size}, {22: size})
@@ -220,7 +222,7 @@ def test_sizes_that_lie(tmp_path: Path, method: int, told: int) -> None:
         _read(path, "a")
 
 
-def test_a_bomb_whose_size_lies_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_77_a_bomb_whose_size_lies_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _zip(tmp_path / "a.zip", {"a": bytes(50 << 20)}, zipfile.ZIP_BZIP2)
     _patch(path, {24: struct.pack("<I", 1000)})
     made: list[int] = []
@@ -263,7 +265,7 @@ def test_an_lzma_dictionary_is_memory(tmp_path: Path) -> None:
         _read(path, "a")
 
 
-def test_a_name_that_is_there_twice(pictures: Path) -> None:
+def test_79_zip_dup_names(pictures: Path) -> None:
     with warnings.catch_warnings(), zipfile.ZipFile(pictures, "a") as archive:
         warnings.simplefilter("ignore")
         archive.writestr("a.txt", b"another")
@@ -273,7 +275,7 @@ def test_a_name_that_is_there_twice(pictures: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO])
-def test_links_and_devices(tmp_path: Path, mode: int) -> None:
+def test_83_zip_symlink_entry(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "a.zip"
     info = zipfile.ZipInfo("a.png")
     info.external_attr = (mode | 0o777) << 16
@@ -313,7 +315,7 @@ def _overlapping(count: int, kernel: int = 1 << 20) -> bytes:
     return body + directory + struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, count, count, len(directory), len(body), 0)
 
 
-def test_members_that_lie_over_each_other(tmp_path: Path) -> None:
+def test_76_zip_overlap(tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     path.write_bytes(_overlapping(50))
     with zipfile.ZipFile(path) as archive:  # which shows that it is a bomb, and not only damaged
@@ -341,7 +343,7 @@ def test_too_many_members(tmp_path: Path) -> None:
         members(path, ArchiveLimits(entries=2999))
 
 
-def test_60_000_members_are_fine_and_70_000_are_not(tmp_path: Path) -> None:
+def test_78_zip_60k_entries(tmp_path: Path) -> None:
     path = _zip(tmp_path / "a.zip", {"first": b"1", "last": b"2"}, zipfile.ZIP_STORED)
     data = path.read_bytes()
     at = data.index(b"PK\x01\x02")
@@ -380,6 +382,34 @@ def test_damage_gives_errors_of_ours_or_the_content(tmp_path: Path, data: st.Dat
     except BridgeError:
         return
     assert content == _TEXT
+
+
+# By the limits of a call
+
+
+@pytest.mark.parametrize(
+    ("trust", "numbers", "words"),
+    [
+        ("normal", {"archive_ratio": 100}, r"archive_ratio=100 .*Limits\(archive_ratio="),
+        ("untrusted", {}, r"archive_ratio=200 .*Limits\(archive_ratio="),
+        ("normal", {"archive_entries": 1}, r"archive_entries=1 .*Limits\(archive_entries="),
+        ("normal", {"content": 1 << 20, "archive_ratio": 9999}, r"content=1048576 .*Limits\(content="),
+    ],
+)
+def test_75_the_limits_of_a_call_reach_the_archive(
+    tmp_path: Path, trust: str, numbers: dict[str, Any], words: str
+) -> None:
+    path = _zip(tmp_path / "a.zip", {"zeros": bytes(11 << 20), "b": b"b"})
+    with pytest.raises(LimitExceeded, match=words):
+        Request(path / "zeros", limits=Limits(trust=trust, **numbers))
+
+
+def test_78_zip_60k_entries_by_level(tmp_path: Path) -> None:
+    path = _zip(tmp_path / "a.zip", {str(number): b"x" for number in range(4097)}, zipfile.ZIP_STORED)
+    with Request(path / "4096") as request:
+        assert request.size == 1
+    with pytest.raises(LimitExceeded, match=r"archive_entries=4096 .*Limits\(archive_entries="):
+        Request(path / "4096", limits=Limits(trust="untrusted"))
 
 
 # Which part of a path
