@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_KEPT = ("FRAMEBRIDGE_FFMPEG", "FRAMEBRIDGE_FFPROBE", "FRAMEBRIDGE_MAGICK", "FRAMEBRIDGE_GS", "FRAMEBRIDGE_TEST_SOURCE")
+_KEPT = ("FRAMEBRIDGE_FFMPEG", "FRAMEBRIDGE_FFPROBE", "FRAMEBRIDGE_MAGICK", "FRAMEBRIDGE_GS", "FRAMEBRIDGE_TEST_SOURCE",
+         "FRAMEBRIDGE_FUZZ_SECONDS")  # fmt: skip
 _CACHE = pytest.StashKey[str]()
 
 hypothesis.settings.register_profile("here", deadline=None, print_blob=True)
