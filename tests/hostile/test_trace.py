@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.hostile.forms import png
 from tests.hostile.makers import CASES
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def test_no_other_file_no_server_no_other_program(level: str, world: World, tmp_
         uris.add(uri)
         todo.append((str(place.folder), uri, {"trust": level, **case.limits}))
     (tmp_path / "todo.json").write_text(json.dumps(todo))
+    (tmp_path / "first.png").write_bytes(png())
+    first = "import bridge, sys; bridge.imread(sys.argv[1])"  # what programs there are is asked once, and remembered
+    subprocess.run([sys.executable, "-c", first, str(tmp_path / "first.png")], check=True, timeout=60)
     trace = tmp_path / "trace"
     options = ["-f", "--seccomp-bpf", "-qq", "-s", "4096", "-o", str(trace), "-e", "trace=open,openat,connect,execve"]
     command = ["strace", *options, sys.executable, "-c", _READ, str(tmp_path / "todo.json")]
