@@ -85,8 +85,8 @@ def _alike(result: Any) -> bool:
 
 def _numbers(value: Any) -> Iterator[float]:
     if isinstance(value, dict):
-        for item in value.values():
-            yield from _numbers(item)
+        for key, item in value.items():
+            yield from _numbers(item) if key != "nframes" else ()  # inf there is imageio's word for unknown
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _numbers(item)
