@@ -9,6 +9,7 @@ import contextlib
 import inspect
 import math
 import operator
+import os
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeAlias, overload
@@ -17,6 +18,7 @@ import numpy as np
 
 from bridge.core.array import Array, Batch, as_array
 from bridge.core.intake import check_count, check_gathered
+from bridge.core.request import scarcity
 from bridge.errors import (
     BridgeError,
     Closed,
@@ -50,6 +52,7 @@ class _Stream:
         self._format = format
         self._request = request
         self._closed = False
+        self._owner = os.getpid()
         self._lock = threading.RLock()
 
     @property
@@ -78,6 +81,8 @@ class _Stream:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
 
     def _check_open(self) -> None:
+        if self._owner != os.getpid():  # what comes from its child goes to one of us only
+            raise Closed(f"{self!r} belongs to the process that this one was forked from: open it again here")
         if self._closed:
             message = f"{self!r}: open it again to go on"
             raise Closed(message)
@@ -102,7 +107,7 @@ class Reader(_Stream):
     @contextlib.contextmanager
     def _at_work(self) -> Iterator[None]:
         """Hold a turn and the lock: for whatever may wait for a child."""
-        with turn(self._request.limits), self._lock:
+        with turn(self._request.limits), self._lock, scarcity(self._request.name):
             yield
 
     # What a program's subclass writes

@@ -7,6 +7,7 @@ whole or not at all.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import weakref
 from pathlib import Path
@@ -16,13 +17,13 @@ from bridge.core.part import Part, part_name
 from bridge.core.source import open_source, readable
 from bridge.core.target import Target, not_placed, target_for, writable
 from bridge.core.uri import FilePath, parse
-from bridge.errors import UriError
+from bridge.errors import BridgeError, LimitExceeded, UriError
 from bridge.limits import Limits, in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MODES", "Request"]
+__all__ = ["MODES", "Request", "scarcity"]
 
 MODES = {
     "i": "an image",
@@ -34,6 +35,20 @@ MODES = {
 _HEAD = 4096
 _FARTHEST = 1 << 62
 _PIECE = 1 << 16
+
+
+@contextlib.contextmanager
+def scarcity(name: str) -> Iterator[None]:
+    """Say in an error of ours that the system gives this process no more descriptors."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BridgeError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        raise LimitExceeded(
+            f"{name}: the system lets this process open no more files ({error.strerror}); close some readers, or raise "
+            "its limit (`ulimit -n`)"
+        ) from error
 
 
 class Request:
@@ -92,7 +107,8 @@ class Request:
         self._target: Target | None = None
         self._files = _Files()
         self._finalizer = weakref.finalize(self, self._files.drop)
-        self._start(writing=writing)
+        with scarcity(self.name):
+            self._start(writing=writing)
 
     def _start(self, *, writing: bool) -> None:
         if writing:
@@ -149,7 +165,8 @@ class Request:
         It is the file that this request has opened, with a position of its own, whatever has happened
         to the name since.
         """
-        descriptor = self._reopen()
+        with scarcity(self.name):
+            descriptor = self._reopen()
         try:
             yield descriptor
         finally:
@@ -214,7 +231,8 @@ class Request:
 
         A child that gets a name could make the file again after we have removed it.
         """
-        descriptor = os.open(path or self.part(), os.O_RDWR | os.O_CLOEXEC)
+        with scarcity(self.name):
+            descriptor = os.open(path or self.part(), os.O_RDWR | os.O_CLOEXEC)
         try:
             yield descriptor
         finally:

@@ -334,6 +334,7 @@ class StillWriter(Writer):
                 box=box_for(self.request.limits, "encoder"),
                 feed=True,
                 stdout=part,
+                part=self.request.part(),
             )
         self._child.write(memory_of(pixels.memory(image)), self.request.limits.stall)
         self._child.end_input()

@@ -308,6 +308,7 @@ class FilmWriter(Writer):
                 feed=True,
                 stdout=files.enter_context(self.request.output(made)),
                 pass_fds=(sound[1],) if sound else (),
+                part="" if self._crash_safe else made or self.request.part(),
             )
         sink = FrameSink(child, stall=self.request.limits.stall)
         sink.say(begin)
@@ -407,6 +408,7 @@ class FilmWriter(Writer):
                 stdin=files.enter_context(film.input()),
                 stdout=files.enter_context(self.request.output()),
                 pass_fds=(sound[1],) if sound else (),
+                part=self.request.part(),
             )
             with child:
                 if not child.wait(self.request.limits.finish).ok:

@@ -67,7 +67,12 @@ class PictureWriter(Writer):
         arguments = argv.write(self._tool.path, self._picture.coder, self._options(image))
         with self.request.output() as part:
             child = self._child = Child(
-                arguments, subject=self.request.name, feed=True, stdout=part, **boxed(self.request.limits, writing=True)
+                arguments,
+                subject=self.request.name,
+                feed=True,
+                stdout=part,
+                part=self.request.part(),
+                **boxed(self.request.limits, writing=True),
             )
         stall = self.request.limits.stall
         pixels = np.ascontiguousarray(image.astype(">u2", copy=False) if image.itemsize == 2 else image)

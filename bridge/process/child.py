@@ -7,6 +7,7 @@ end, takes what the error stream brings as well.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import select
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 from bridge.errors import BridgeError, Closed, LimitExceeded, ToolFailed, ToolTimeout
 from bridge.printing import printable
 from bridge.process.isolation import OPEN, Box
-from bridge.process.launch import REAP, launch
+from bridge.process.launch import REAP, launch, no_room
 from bridge.process.pipes import Tail
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Exit:
         The signal that ended it.
     seconds : float
         How long it ran.
+    cpu : float
+        Seconds of CPU time that it took; 0 where that is not known.
     stderr : str
         The first 16 KiB and the last 64 KiB of what it said.
     stopped : str
@@ -60,6 +63,7 @@ class Exit:
     seconds: float
     stderr: str
     stopped: str = ""
+    cpu: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -109,6 +113,8 @@ class Child:
         Give it a folder of its own for temporary files, which is removed with it.
     files : mapping of str to bytes
         Small files to lay into that folder, where it then works, so that it finds them by their names.
+    part : str or Path
+        An unfinished output, which is removed if this process dies before it is in its place.
     """
 
     def __init__(
@@ -123,6 +129,7 @@ class Child:
         pass_fds: Sequence[int] = (),
         scratch: bool = False,
         files: Mapping[str, bytes] | None = None,
+        part: str | Path = "",
     ) -> None:
         self.argv = tuple(argv)
         self.subject = subject
@@ -134,6 +141,7 @@ class Child:
         self._started = time.monotonic()
         self._process = launch(
             self.argv,
+            subject=subject,
             box=box,
             stdin=stdin,
             feed=feed,
@@ -141,7 +149,9 @@ class Child:
             pass_fds=pass_fds,
             scratch=scratch,
             files=files or {},
+            part=str(part),
         )
+        self._folder = self._process.scratch.path if self._process.scratch else ""
         self._finalizer = weakref.finalize(self, self._process.abort)
 
     def __repr__(self) -> str:
@@ -285,6 +295,8 @@ class Child:
         end = self._ended()
         if limit := _limit_reached(self.box, end, self.argv, self.subject):
             return limit
+        if self._folder and self._folder in end.stderr and os.strerror(errno.ENOSPC) in end.stderr:
+            return no_room(self.subject, self._folder)
         program = Path(self.argv[0]).name
         said = words(end.stderr)
         if end.signal is not None:
@@ -389,13 +401,14 @@ class Child:
                     seconds=time.monotonic() - self._started,
                     stderr=str(self._tail),
                     stopped=self._stopped,
+                    cpu=self._process.cpu,
                 )
             return self.exit
 
 
 def _limit_reached(box: Box, end: Exit, argv: Sequence[str], subject: str) -> LimitExceeded | None:
     """Make the error for the limit that made a child end so, if one did."""
-    name = "" if end.ok else box.reached(end.signal, end.stderr)
+    name = "" if end.ok else box.reached(end.signal or end.code, end.stderr, end.cpu)
     if not name:
         return None
     message = (

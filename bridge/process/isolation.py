@@ -53,19 +53,30 @@ class Box:
     required: bool = False
     hardware: bool = False
 
-    def reached(self, number: int | None, said: str) -> str:
-        """Name the limit that a child has reached, as its end by a signal and its words tell; empty if none."""
+    def reached(self, number: int | None, said: str, cpu: float = 0.0) -> str:
+        """Name the limit that a child has reached; empty if none.
+
+        Parameters
+        ----------
+        number : int or None
+            The signal that ended it, or its exit status: some programs catch the signal.
+        said : str
+            Its words.
+        cpu : float
+            The CPU time that it took.
+        """
         for rlimit, limit in self.rlimits:
-            signals, words = _TOLD_BY[rlimit]
-            told = number in signals or (words is not None and words.search(said))
-            if told and _own(rlimit) > getattr(self.limits, limit):
+            most = getattr(self.limits, limit)
+            numbers, words = _TOLD_BY[rlimit]
+            told = number in numbers or (words is not None and words.search(said)) or (rlimit == "CPU" and cpu >= most)
+            if told and _own(rlimit) > most:
                 return limit
         return next((limit for words, limit in _MAGICK_SAYS.items() if words in said), "")
 
 
 _TOLD_BY: dict[str, tuple[tuple[int | None, ...], re.Pattern[str] | None]] = {
-    "CPU": ((24,), None),  # SIGXCPU
-    "FSIZE": ((25,), re.compile("File too large")),  # SIGXFSZ
+    "CPU": ((24, 152), None),  # SIGXCPU, as signal and as status; ffmpeg catches it, but the time tells
+    "FSIZE": ((25, 153), re.compile("File too large")),  # SIGXFSZ
     "AS": ((), re.compile("annot allocate memory|failed to map segment|emory allocation failed|bad_alloc")),
     "NOFILE": ((), re.compile("Too many open files")),
 }

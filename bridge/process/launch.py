@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.errors import BridgeError, ToolFailed, ToolMissing
+from bridge.errors import BridgeError, OutputFailed, ToolFailed, ToolMissing
 from bridge.process import isolation, spawning
 from bridge.process.pipes import pipe
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from bridge.process.isolation import Box
 
-__all__ = ["REAP", "Process", "alive", "launch"]
+__all__ = ["REAP", "Process", "alive", "launch", "no_room"]
 
 REAP = 5.0  # seconds that SIGKILL may take, which is the kernel's time and not the program's
 _BUFFER = 1 << 20  # what the kernel grants of it
@@ -91,6 +91,7 @@ class Process:
 
     pid: int
     returncode: int | None = None
+    cpu = 0.0  # seconds, where that is known
 
     def __init__(self, ends: Ends, scratch: Scratch | None) -> None:
         _alive.add(self)
@@ -225,7 +226,7 @@ class _Spawned(Process):
 
     def _reap(self) -> None:
         if self.returncode is None:
-            self.returncode = self._line.end(REAP)
+            self.returncode, self.cpu = self._line.end(REAP)
 
     def _shut_end(self) -> None:
         self.end_fd = -1
@@ -247,9 +248,32 @@ def _joint() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
+def _scratch(ours: contextlib.ExitStack, subject: str, files: Mapping[str, bytes]) -> Scratch:
+    try:
+        folder = Scratch()
+        ours.callback(folder.drop)
+        folder.fill(files)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise no_room(subject, str(error.filename or tempfile.gettempdir())) from error
+    return folder
+
+
+def no_room(subject: str, folder: str) -> OutputFailed:
+    """Make the error for a full disk under temporary files."""
+    place = Path(folder).parent
+    free = shutil.disk_usage(place).free if place.is_dir() else 0
+    return OutputFailed(
+        f"{subject}: there is no room for temporary files in {place}, which has {free} bytes free; "
+        "make some, or set TMPDIR to a folder that has more"
+    )
+
+
 def launch(
     argv: tuple[str, ...],
     *,
+    subject: str,
     box: Box,
     stdin: int | None,
     feed: bool,
@@ -257,6 +281,7 @@ def launch(
     pass_fds: Sequence[int],
     scratch: bool,
     files: Mapping[str, bytes],
+    part: str,
 ) -> Process:
     """Start a program; every descriptor is closed again if that fails half way."""
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
@@ -276,10 +301,7 @@ def launch(
             if in_theirs is None:
                 in_theirs = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
                 theirs.callback(os.close, in_theirs)
-            folder = Scratch() if scratch or files else None
-            if folder is not None:
-                ours.callback(folder.drop)
-                folder.fill(files)
+            folder = _scratch(ours, subject, files) if scratch or files else None
             order = _Order(
                 argv=argv,
                 box=box,
@@ -287,6 +309,7 @@ def launch(
                 pass_fds=tuple(pass_fds),
                 scratch=folder,
                 moved=bool(files),
+                part=part,
             )
             process = order.start(Ends(stdin=in_ours, stdout=out_ours, stderr=err_ours))
         except OSError as error:
@@ -307,6 +330,7 @@ class _Order:
     pass_fds: tuple[int, ...]
     scratch: Scratch | None
     moved: bool  # it works in its private folder
+    part: str  # a file that is removed if we die
 
     def start(self, ends: Ends) -> Process:
         """Start it."""

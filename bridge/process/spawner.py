@@ -6,8 +6,8 @@ Run as a program, by path, with no package around it: it imports only what start
 * On its control socket (descriptor 0) one message a child: the job, written as `packed` does it, with descriptors:
   the child's line, then what the child gets, in the order in which the job names them. A job too long for a message
   is `M` alone, and the first descriptor is a file that holds it. `Q` says that the parent puts its folders away itself.
-* On the child's line: to the parent `P` and the process id, or `E` and an errno; at its end `X` and the wait
-  status. From the parent: the number of a signal for the child's group. A line that closes ends the group.
+* On the child's line: to the parent `P` and the process id, or `E` and an errno; at its end `X`, the wait status and
+  the CPU time. From the parent: the number of a signal for the child's group. A line that closes ends the group.
 
 It ends everything when the control socket closes or its parent dies, whichever thread had started it: the
 parent-death signal of Linux is bound to that thread, a process descriptor is not.
@@ -86,8 +86,8 @@ class Job:
 
     def __init__(self, data: bytes) -> None:
         lists = unpacked(data)
-        self.argv, self.environment, (folder, scratch), targets, limits, paths, flags, (self.filter,) = lists
-        self.folder, self.scratch = folder, scratch.decode("utf-8", "surrogateescape")
+        self.argv, self.environment, (folder, scratch, part), targets, limits, paths, flags, (self.filter,) = lists
+        self.folder, self.scratch, self.part = folder, os.fsdecode(scratch), os.fsdecode(part)
         self.targets = [int(target) for target in targets]
         self.limits = [tuple(map(int, limit.split(b":"))) for limit in limits]
         self.paths = [(int(rights), path) for rights, _, path in (entry.partition(b":") for entry in paths)]
@@ -107,11 +107,11 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    def tell(self, kind: bytes, number: int) -> None:
+    def tell(self, kind: bytes, number: int, seconds: float = 0.0) -> None:
         """Write to the parent; it may have gone."""
         if self.line is not None:
             with contextlib.suppress(OSError):
-                self.line.send(kind + struct.pack("=i", number))
+                self.line.send(kind + struct.pack("=id", number, seconds))
 
     def close(self) -> None:
         """Let go of the line."""
@@ -138,7 +138,7 @@ class Spawner:
         self._by_line: dict[int, Child] = {}
         self._by_pidfd: dict[int, Child] = {}
         self._places: dict[bytes, tuple[int, int]] = {}
-        self._folders: set[str] = set()
+        self._leavings: set[str] = set()
 
     def run(self, temporary: str) -> None:
         """Serve until the parent has no more use for us."""
@@ -150,7 +150,7 @@ class Spawner:
         except _Over as over:
             self._end_all()
             if not over.args:
-                self._remove_folders()
+                self._put_away()
 
     def _serve_all(self, milliseconds: int | None) -> bool:
         ready = self._poll.poll(milliseconds and milliseconds / 1000)
@@ -186,13 +186,13 @@ class Spawner:
             child = Child(self._fork(job, given), line)
         except Exception as error:  # noqa: BLE001 - other children go on, whatever is wrong with this one
             with contextlib.suppress(OSError):
-                line.send(b"E" + struct.pack("=i", getattr(error, "errno", None) or errno.EINVAL))
+                line.send(b"E" + struct.pack("=id", getattr(error, "errno", None) or errno.EINVAL, 0.0))
             line.close()
             return
         finally:
             for descriptor in given:
                 os.close(descriptor)
-        self._note_folder(job.scratch)
+        self._note(job.scratch, job.part)
         self._by_line[line.fileno()] = self._by_pidfd[child.pidfd] = child
         self._poll.register(line.fileno(), select.EPOLLIN)
         self._poll.register(child.pidfd, select.EPOLLIN)
@@ -276,11 +276,11 @@ class Spawner:
         if not os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return
         child.signal_group(signal.SIGKILL)  # what is left of its group, while the id is still its own
-        status = os.waitpid(child.pid, 0)[1]
+        _, status, used = os.wait4(child.pid, 0)
         del self._by_pidfd[child.pidfd]
         self._poll.unregister(child.pidfd)
         os.close(child.pidfd)
-        child.tell(b"X", status)
+        child.tell(b"X", status, used.ru_utime + used.ru_stime)
         self._end_orphans()
 
     def _orphans(self) -> list[int]:
@@ -312,26 +312,28 @@ class Spawner:
             with contextlib.suppress(OSError):
                 os.waitpid(-1, 0)
 
-    def _note_folder(self, folder: str) -> None:
-        if len(self._folders) > _MOST:
-            self._folders = {known for known in self._folders if os.path.lexists(known)}
-        if folder:
-            self._folders.add(folder)
+    def _note(self, *paths: str) -> None:
+        """Remember what is to be put away if the parent dies."""
+        if len(self._leavings) > _MOST:
+            self._leavings = {known for known in self._leavings if os.path.lexists(known)}
+        self._leavings.update(path for path in paths if path)
 
-    def _remove_folders(self) -> None:
-        """Put away what the parent would have, had it not died."""
-        folders = [folder for folder in self._folders if os.path.lexists(folder)]
+    def _put_away(self) -> None:
+        """Remove what the parent would have, had it not died."""
+        left = [path for path in self._leavings if os.path.lexists(path)]
         parent = select.poll()
         parent.register(self._parent_fd, select.POLLIN)
-        if folders and parent.poll(_LAST):
-            _remove(folders)
+        if left and parent.poll(_LAST):
+            _remove(left)
 
 
-def _remove(folders: list[str]) -> None:
+def _remove(paths: list[str]) -> None:
     import shutil  # takes long to import
 
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    for path in paths:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def sweep(temporary: str) -> None:

@@ -31,6 +31,7 @@ __all__ = ["Line", "begin", "over", "spawn", "spawner_pid"]
 _ANSWER = 10.0  # seconds that starting a child may take, on a busy machine
 _PAUSE = 10.0  # seconds before it is tried again, after it has failed twice
 _END = 1.0  # seconds that ending all children may keep us waiting
+_NUMBERS = struct.Struct("=id")
 _PROGRAM = Path(__file__).with_name("spawner.py")
 
 
@@ -50,31 +51,34 @@ class Line:
         with contextlib.suppress(OSError):
             self._socket.send(bytes([number]))
 
-    def end(self, seconds: float) -> int | None:
-        """Give how it ended, negative for a signal, as `subprocess` does; None if that is not known in time."""
-        kind, status = _answer(self._socket, 0 if _spawner.over else seconds)
+    def end(self, seconds: float) -> tuple[int | None, float]:
+        """Give how it ended, negative for a signal, as `subprocess` does; None if that is not known in time.
+
+        Beside it stands the CPU time that it took.
+        """
+        kind, status, used = _answer(self._socket, 0 if _spawner.over else seconds)
         if kind == b"X":
-            return os.waitstatus_to_exitcode(status)
+            return os.waitstatus_to_exitcode(status), used
         if kind == b"" and not _spawner.over:
-            return None
-        return -signal.SIGKILL  # the spawner itself has ended, and all with it
+            return None, 0.0
+        return -signal.SIGKILL, 0.0  # the spawner itself has ended, and all with it
 
     def close(self) -> None:
         """Let go; a child that still runs is ended."""
         self._socket.close()
 
 
-def _answer(line: socket.socket, seconds: float) -> tuple[bytes, int]:
+def _answer(line: socket.socket, seconds: float) -> tuple[bytes, int, float]:
     """Read one message; its kind is empty if none comes in time, and ``?`` if none can come any more."""
     poller = select.poll()
     poller.register(line, select.POLLIN)
     if not poller.poll(max(0.0, seconds) * 1000):
-        return b"", 0
+        return b"", 0, 0.0
     try:
-        data = line.recv(16)
+        data = line.recv(64)
     except OSError:
         data = b""
-    return (data[:1], *struct.unpack("=i", data[1:5])) if len(data) == 5 else (b"?", 0)
+    return (data[:1], *_NUMBERS.unpack(data[1:])) if len(data) == 1 + _NUMBERS.size else (b"?", 0, 0.0)
 
 
 class _Spawner:
@@ -108,7 +112,7 @@ class _Spawner:
             try:
                 with theirs:
                     _send(control, order, theirs)
-                kind, number = _answer(ours, _ANSWER)
+                kind, number, _ = _answer(ours, _ANSWER)
             except (BrokenPipeError, ConnectionError):
                 kind, number = b"?", 0
             except BaseException:
@@ -217,7 +221,7 @@ def _send(control: socket.socket, order: _Order, line: socket.socket) -> None:
     job = packed(
         order.argv,
         [f"{name}={value}" for name, value in order.environment.items()],
-        [scratch or "/" if sealed or order.moved else _here(), scratch],
+        [scratch or "/" if sealed or order.moved else _here(), scratch, order.part],
         [*map(str, range(3)), *map(str, order.pass_fds)],
         isolation.numbered(box),
         isolation.places(order.argv[0], hardware=box.hardware) if sealed else (),

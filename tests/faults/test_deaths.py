@@ -163,7 +163,7 @@ most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 children = []
 for _ in range(1000):
-    children.append(Child(["/bin/sh", "-c", "while :; do echo 0123456789; done"], subject="a"))
+    children.append(Child(["/bin/sh", "-c", "echo 0123456789; exec sleep 600"], subject="a"))
     children[-1].read_into(memoryview(bytearray(10)), 20)
 say("ready")
 sys.stdin.readline()

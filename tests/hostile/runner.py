@@ -76,7 +76,7 @@ def run(case: Case, level: str, place: Place, stands: Stands) -> Outcome:
         faults += ["what the canary holds came out"] if _shows_canary(result) else []
     faults += [f"hung: {result}"] if isinstance(result, Hung) else []
     faults += _unsafe_words(result) + _left(before, place)
-    return Outcome(result=_in_words(result), seconds=seconds, faults=faults)
+    return Outcome(result=_in_words(result, place.folder), seconds=seconds, faults=faults)
 
 
 @contextlib.contextmanager
@@ -145,9 +145,9 @@ def _unsafe_words(result: Any) -> list[str]:
     return faults + ([f"the message has {len(said)} characters"] if len(said) > 5000 else [])
 
 
-def _in_words(result: Any) -> str:
+def _in_words(result: Any, folder: Path) -> str:
     if isinstance(result, BaseException):
-        said = str(result).replace(os.sep + "uploads" + os.sep, " ")
+        said = str(result).replace(f"{folder}{os.sep}", "")
         return f"{type(result).__name__}: {' '.join(said.split())[:160]}"
     arrays = _arrays(result)
     if not arrays:
