@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import re
 from pathlib import Path
@@ -35,7 +36,7 @@ class Part:
         self.path = path
         self._owner = os.getpid()
         self._made = False
-        self._lock = -1
+        self._lock: io.FileIO | None = None  # an object: an interrupt as it is made leaves no descriptor behind
 
     def make(self) -> None:
         """Create the file, and remove first what dead processes have left beside it.
@@ -48,18 +49,18 @@ class Part:
         _sweep(self.path.parent)
         self._made = True  # before it is: an interrupt may come between
         try:
-            self._lock = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+            self._lock = io.FileIO(self.path, "xb")
         except FileExistsError:  # somebody else's
             self._made = False
             raise
         with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def keep(self) -> None:
         """Let go of it and leave it where it is."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def drop(self) -> None:
         """Let go of it and remove it; in a fork of its owner, only let go."""

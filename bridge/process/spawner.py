@@ -332,7 +332,7 @@ def _remove(paths: list[str]) -> None:
 
     for path in paths:
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            os.unlink(path)  # noqa: PTH108 - pathlib takes long to import
         shutil.rmtree(path, ignore_errors=True)
 
 

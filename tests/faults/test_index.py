@@ -53,7 +53,7 @@ WHERE: dict[int, tuple[tuple[str, str], ...]] = {
     39: (("faults/test_resources.py", "test_whatever_the_umask"), ("core/test_request.py", "test_a_new_file_has")),
     40: (("faults/test_resources.py", "test_a_temporary_folder"),),
     41: (("faults/test_inputs.py", "test_a_file_that_changes"), ("faults/test_inputs.py", "test_a_file_that_shrinks")),
-    42: (("faults/test_inputs.py", "test_an_object_that_blocks"), ("core/test_spool.py", "test_what_read_raises")),
+    42: (("core/test_spool.py", "test_what_read_raises"),),
     46: (("faults/test_resources.py", "test_cpu_time"), ("faults/test_resources.py", "test_memory_that")),
     47: (("faults/test_resources.py", "test_a_kernel_without"), ("faults/test_resources.py", "test_the_state_of")),
     48: (("faults/test_many.py", "test_sixty_four"), ("faults/test_many.py", "test_who_comes_first")),

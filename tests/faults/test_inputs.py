@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +11,6 @@ import pytest
 
 import bridge
 from bridge.errors import BridgeError
-from bridge.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,35 +100,10 @@ class _Raises(_Short):
         return super().read(count)
 
 
-class _Blocks(_Short):
-    """Waits for somebody who does not come."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.over = threading.Event()
-
-    def read(self, count: int = -1) -> bytes:
-        if self._data.tell() > 20:
-            self.over.wait(8)
-            return b""
-        return super().read(count)
-
-
 def test_objects_that_give_little_or_raise() -> None:
     assert np.array_equal(bridge.imread(_Short(PNG)), PICTURE)
     with pytest.raises(ZeroDivisionError, match="mine"):
         bridge.imread(_Raises(PNG))
-
-
-def test_an_object_that_blocks_is_a_stall() -> None:
-    blocks = _Blocks(PNG)
-    begun = time.monotonic()
-    try:
-        with pytest.raises(BridgeError):
-            bridge.imread(blocks, limits=Limits(stall=0.5, still=0.5, first_frame=0.5))
-        assert time.monotonic() - begun < 4
-    finally:
-        blocks.over.set()
 
 
 def test_an_interrupt_ends_the_wait_for_an_object() -> None:

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.program, pytest.mark.needs("ffmpeg")]
 
 
 class _Census(threading.Thread):
-    """Counts the media programs below us, again and again."""
+    """Counts the decoders below us, again and again."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -39,8 +39,9 @@ class _Census(threading.Thread):
             for child in me.children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     # Between fork and exec a program still has the name of who starts it.
-                    named = child.name().startswith(("ffmpeg", "ffprobe", "convert", "magick", "identify"))
-                    count += named and child.status() != psutil.STATUS_ZOMBIE
+                    named = child.name().startswith(("ffmpeg", "convert", "magick"))
+                    lists = "framecrc" in child.cmdline()  # the packets of a film, beside its decoder
+                    count += named and not lists and child.status() != psutil.STATUS_ZOMBIE
             self.most = max(self.most, count)
             self.over.wait(0.005)
 
