@@ -344,6 +344,7 @@ UNSAMPLED = {
     "EXR": "it is only written; EXR-FFMPEG reads it",
     "JXL": "nothing here but ffmpeg makes it",
     "JXL-FFMPEG": "nothing here but ffmpeg makes it: test_still_formats.py",
+    **dict.fromkeys(("SVG", "PDF", "PS"), "test_documents.py: only where they are trusted"),
     "SEQUENCE": "test_sequences.py: it has no content of its own",
 }
 

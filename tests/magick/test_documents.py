@@ -174,11 +174,8 @@ def test_a_damaged_svg_raises() -> None:
 @pytest.mark.parametrize("dpi", [0, -1, 4801, "many", True, float("nan"), [72]])
 @pytest.mark.parametrize("data", [SVG, TWO], ids=["svg", "pdf"])
 def test_what_is_no_resolution(data: bytes, dpi: Any) -> None:
-    with pytest.raises(
-        (ValueError, errors.ToolMissing), match=r"dpi must be a number from 1 to 4800|not found"
-    ) as caught:
+    with pytest.raises(ValueError, match="dpi must be a number from 1 to 4800"):
         read(data, dpi=dpi)
-    assert not isinstance(caught.value, errors.ToolMissing)
 
 
 @pytest.mark.program
