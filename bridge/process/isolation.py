@@ -68,7 +68,11 @@ class Box:
         for rlimit, limit in self.rlimits:
             most = getattr(self.limits, limit)
             numbers, words = _TOLD_BY[rlimit]
-            told = number in numbers or (words is not None and words.search(said)) or (rlimit == "CPU" and cpu >= most)
+            told = (
+                number in numbers
+                or (words is not None and words.search(said))
+                or (rlimit == "CPU" and cpu > most - _TICK)
+            )
             if told and _own(rlimit) > most:
                 return limit
         return next((limit for words, limit in _MAGICK_SAYS.items() if words in said), "")
@@ -80,6 +84,7 @@ _TOLD_BY: dict[str, tuple[tuple[int | None, ...], re.Pattern[str] | None]] = {
     "AS": ((), re.compile("annot allocate memory|failed to map segment|emory allocation failed|bad_alloc")),
     "NOFILE": ((), re.compile("Too many open files")),
 }
+_TICK = 0.1  # seconds by which two ways of the kernel to count CPU time differ
 _MAGICK_SAYS = {
     "cache resources exhausted": "magick_memory",
     "list length exceeds limit": "magick_pictures",
