@@ -320,6 +320,7 @@ def test_a_pool_of_eight_reads_what_one_reads(method: str, small_film: Path) -> 
     ended = script(
         """
 import multiprocessing
+sys.path.append(sys.argv[3])  # behind the library that is tested
 from concurrent.futures import ProcessPoolExecutor
 warnings.simplefilter("ignore", DeprecationWarning)
 from tests.faults.work import sums
@@ -331,6 +332,7 @@ if __name__ == "__main__":
 """,
         small_film,
         method,
+        Path(__file__).parents[2],
         timeout=60,
     )
     assert ended.stdout.split() == ["same"], ended.stderr[-2000:]

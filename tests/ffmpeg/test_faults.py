@@ -173,10 +173,20 @@ def dead_process() -> int:
     return process.pid
 
 
-def test_what_a_killed_process_leaves_is_removed_by_the_next_write(tmp_path: Path) -> None:
+def test_what_a_killed_process_was_writing_goes_with_it(tmp_path: Path) -> None:
     with other(tmp_path / "film.mp4") as process:
         assert len(names(tmp_path)) == 1
         process.die()
+        deadline = time.monotonic() + 2
+        while names(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert names(tmp_path) == []
+
+
+def test_what_a_process_leaves_that_was_killed_with_all_its_own_is_removed_by_the_next_write(tmp_path: Path) -> None:
+    with other(tmp_path / "film.mp4") as process:
+        assert len(names(tmp_path)) == 1
+        process.die(programs_first=True)
         left = names(tmp_path)
         assert len(left) <= 1
         assert all(name.startswith(f".framebridge-{process.pid}-") and name.endswith(".part") for name in left)
