@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,6 @@ from bridge.limits import Limits
 from tests.faults.other import SIGNALS, Other, fully_gone, script, until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.fakes.programs import FakeMaker
 
 pytestmark = [pytest.mark.program, pytest.mark.needs("ffmpeg")]
