@@ -154,9 +154,13 @@ class Spawner:
 
     def _serve_all(self, milliseconds: int | None) -> bool:
         ready = self._poll.poll(milliseconds and milliseconds / 1000)
-        for descriptor, _ in ready:
+        for descriptor, _ in sorted(ready, key=self._late):
             self._serve(descriptor)
         return bool(ready)
+
+    def _late(self, event: tuple[int, int]) -> bool:
+        """Put last what nobody waits for."""
+        return event[0] == self._deaths
 
     def _serve(self, descriptor: int) -> None:
         if descriptor == self._parent_fd:
