@@ -137,14 +137,15 @@ class Spawner:
         self._poll.register(self._deaths, select.EPOLLIN)
         self._by_line: dict[int, Child] = {}
         self._by_pidfd: dict[int, Child] = {}
-        self._places: dict[bytes, tuple[int, int]] = {}
+        self._places: dict[bytes, tuple[int, int, tuple[int, int]]] = {}
         self._leavings: set[str] = set()
 
     def run(self, temporary: str) -> None:
         """Serve until the parent has no more use for us."""
         try:
-            if not self._serve_all(_IDLE):
-                sweep(temporary)
+            while self._serve_all(_IDLE):
+                pass
+            sweep(temporary)
             while True:
                 self._serve_all(None)
         except _Over as over:
@@ -244,15 +245,22 @@ class Spawner:
         return ruleset
 
     def _place(self, path: bytes) -> tuple[int, int]:
-        """Give a descriptor of a place that many children may look at, and the rights that it can carry."""
-        if path not in self._places:
-            try:
+        """Give a descriptor of a place that many children may look at, and the rights that it can carry.
+
+        It is opened anew where an upgrade has put something else there.
+        """
+        known = self._places.get(path)
+        try:
+            facts = os.stat(path)  # noqa: PTH116 - pathlib takes long to import
+            if known is None or known[2] != (facts.st_dev, facts.st_ino):
                 descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-                folder = os.fstat(descriptor).st_mode & 0o170000 == 0o040000
-                self._places[path] = descriptor, -1 if folder else _OF_FILES
-            except OSError:
-                self._places[path] = -1, 0
-        return self._places[path]
+                if known is not None:
+                    os.close(known[0])
+                rights = -1 if facts.st_mode & 0o170000 == 0o040000 else _OF_FILES
+                known = self._places[path] = descriptor, rights, (facts.st_dev, facts.st_ino)
+        except OSError:
+            return -1, 0
+        return known[:2]
 
     # Ending
 

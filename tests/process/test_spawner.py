@@ -312,6 +312,17 @@ def test_a_command_line_of_a_hundred_kilobytes_arrives() -> None:
     assert run(["/bin/echo", long], subject="x", seconds=5, box=SEALED).stdout == long.encode() + b"\n"
 
 
+@sealed_here
+def test_a_program_that_was_upgraded_is_started_as_before(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    for body in ("/bin/true", "/bin/echo"):
+        new = tmp_path / "new"
+        new.write_bytes(Path(body).read_bytes())
+        new.chmod(0o755)
+        new.replace(program)
+        assert run([str(program)], subject="x", seconds=5, box=SEALED).exit.ok
+
+
 # Folders
 
 
