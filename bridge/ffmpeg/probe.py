@@ -388,14 +388,16 @@ def _banner_stream(match: re.Match[str], facts: dict[tuple[str, int], str]) -> V
     )
 
 
-def _exact_rate(printed: str, facts: dict[tuple[str, int], str], index: int) -> Fraction:
+def _exact_rate(printed: str, facts: dict[tuple[str, int], str], index: int) -> Fraction | None:
     """Give the rate that the banner rounds to two decimals, from how long the first frame lasts.
 
     MPEG's clock has its own ticks, whatever the rate: a usual rate within one of these is that rate.
     """
     rounded = float(printed.replace("k", "e3"))
-    usual = argv.rate(rounded)
     time_base, ticks = _ratio(facts.get(("tb", index))), _int(facts.get(("duration", index)))
+    if not 0 < rounded < 1_000_000:  # as few films have it, or rounded away
+        return 1 / (ticks * time_base) if ticks and time_base else None
+    usual = argv.rate(rounded)
     if not ticks or not time_base or (time_base == _MPEG_TICK and abs(ticks - 1 / (usual * time_base)) < 1):
         return usual
     exact = 1 / (ticks * time_base)

@@ -20,7 +20,8 @@ _SHOWN = {"pdf": "-dUseCropBox", "postscript": "-dEPSCrop"}
 _TELL = (
     "<</EndPage{exch pop dup 2 ne{"
     "(page )print currentpagedevice/PageSize get aload pop exch =only( )print =only( )print "
-    "currentdevice getdeviceprops>>/HWSize get aload pop exch =only( )print = flush"
+    # Clipped to the page alone, in the device's own coordinates: newer releases keep their HWSize to themselves.
+    "gsave matrix setmatrix initclip clippath pathbbox grestore exch round cvi =only( )print round cvi = pop pop flush"
     "}if 2 ne}bind>>setpagedevice"
 )
 _COUNT = "(pages )print currentpagedevice/PageCount get = flush"

@@ -97,7 +97,7 @@ def test_status_tries_the_policy_and_tells_of_programs_and_children() -> None:
 @pytest.mark.needs("magick")
 @pytest.mark.parametrize(("limits", "name"), [
     (Limits(magick_memory=1000), "magick_memory"),
-    (Limits(magick_space=30_000_000), "magick_space"),
+    (Limits(magick_space=10_000_000), "magick_space"),
 ])  # fmt: skip
 def test_limits_of_imagemagick_are_named(limits: Limits, name: str, tmp_path: Path) -> None:
     bridge.imwrite(tmp_path / "a.png", np.zeros((64, 64, 3), np.uint8))
