@@ -143,8 +143,10 @@ class AnimationWriter(FilmWriter):
             self._times = Times(timestamps, clock=clock)
         elif durations is not None:
             self._times = Times.of_durations(durations, clock)
-        if self._times is not None and muxer != "webp":
+        if self._times is not None and muxer in ("gif", "apng"):
             self._video["final_delay"] = _final(muxer, self._times)
+        if self._times is not None and muxer == "avif":
+            self.changes.append("how long the last frame is shown is not kept: ffmpeg does not say it to AVIF")
         if clock is None:
             return
         if self._times is None and self._fps * clock > 1:
@@ -160,7 +162,7 @@ def _rate(duration: float) -> Fraction:
 
 
 _CLOCKS = {"gif": Fraction(1, 100), "webp": Fraction(1, 1000)}
-_REPEATS = {"gif": "loop", "apng": "plays", "webp": "loop"}
+_REPEATS = {"gif": "loop", "apng": "plays", "webp": "loop", "avif": "loop"}
 _LOOPS = 65535
 
 

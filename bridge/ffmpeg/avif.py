@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.errors import CorruptMedia, MissingCodec
 from bridge.ffmpeg import probe
+from bridge.ffmpeg.animation import AnimationWriter
 from bridge.ffmpeg.containers import AVIF
 from bridge.ffmpeg.reader import FilmReader
 from bridge.ffmpeg.video import FilmFormat
@@ -46,9 +47,10 @@ class SequenceReader(FilmReader):
 
 
 class SequenceFormat(FilmFormat):
-    """Animated AVIF through the program ffmpeg, which reads it."""
+    """Animated AVIF through the program ffmpeg."""
 
     reader = SequenceReader
+    writer = AnimationWriter
 
     def __init__(self) -> None:
         super().__init__(AVIF)

@@ -190,6 +190,7 @@ WEBP = Container(
 
 AVIF = Container(
     name="AVIF-FFMPEG", description="AV1 Image, animated", extensions=(".avif",), kinds=("avis",), demuxer="mov",
+    muxer="avif", video=("avif",), options={"loop": 0},
 )  # fmt: skip
 
 # Kinds of content -> FFmpeg's demuxer for it.
@@ -207,6 +208,7 @@ CODECS: dict[str, Codec] = {
     "hevc": Codec(encoders=("libx265", "hevc_videotoolbox", "hevc_nvenc"), tells=True, quality="crf",
                   deepened=_TEN_BITS),
     "av1": Codec(encoders=("libsvtav1", "libaom-av1"), tells=True, quality="crf", worst=63, deepened=_TEN_BITS),
+    "avif": Codec(encoders=("libaom-av1", "libsvtav1"), tells=True, quality="crf", worst=63, deepened=_TEN_BITS),
     "vp9": Codec(encoders=("libvpx-vp9",), tells=True, quality="crf", worst=63, options={"b:v": 0},
                  layered={"pix_fmt": "yuva420p"}, deepened=_TEN_BITS),
     "vp8": Codec(encoders=("libvpx",), quality="crf", best=4, worst=63, options={"b:v": "2M"},

@@ -458,7 +458,7 @@ def _coded(made: Request) -> str:
 def _written(made: Request) -> int:
     """Count the frames of what was written: by the file's own index where it has one, which costs no program."""
     kind = sniff(made.head) or ""
-    counted = video_samples(made.read_at, made.size) if kind == "mp4" else None
+    counted = video_samples(made.read_at, made.size) if kind in ("mp4", "avis") else None
     return count(Film(request=made, demuxer=DEMUXERS.get(kind))) if counted is None else counted
 
 

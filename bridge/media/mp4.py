@@ -107,6 +107,7 @@ def _rows(read_at: ReadAt, at: int) -> int:
 
 
 _TRACKS = 1000
+_PICTURES = (b"vide", b"pict")  # film, and animated AVIF
 
 
 def _tables(read_at: ReadAt, movie: tuple[int, int]) -> Iterator[tuple[tuple[int, int], bool]]:
@@ -118,7 +119,7 @@ def _tables(read_at: ReadAt, movie: tuple[int, int]) -> Iterator[tuple[tuple[int
         for part in (b"minf", b"stbl"):
             place = place and find_box(read_at, place, part)
         if place:
-            yield place, handler is not None and read_at(handler[0] + 8, 4) == b"vide"
+            yield place, handler is not None and read_at(handler[0] + 8, 4) in _PICTURES
 
 
 def _table(read_at: ReadAt, movie: tuple[int, int], name: bytes) -> tuple[int, int] | None:

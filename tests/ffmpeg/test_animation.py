@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 import bridge
-from bridge.errors import NoSuchFrame
+from bridge.errors import NoSuchFrame, UnsupportedPixels
 from bridge.media.times import Times
 
 if TYPE_CHECKING:
@@ -155,3 +155,24 @@ def test_rounding_never_adds_up(milliseconds: list[int]) -> None:
     exact = np.cumsum([0, *milliseconds]) / 10
     assert np.abs(np.array(ticks) - exact).max() <= 0.5
     assert times.rounded is any(ms % 10 for ms in np.cumsum(milliseconds).tolist())
+
+
+@pytest.mark.parametrize("keywords", [{"fps": 5}, {"duration": [0.1, 0.2, 0.3, 0.1]}, {"duration": 0.25, "loop": 3}])
+def test_animated_avif_is_written_with_its_times(keywords: dict[str, Any], tmp_path: Path) -> None:
+    frames = [np.full((48, 64, 3), (number * 50, 100, 200 - number * 40), np.uint8) for number in range(4)]
+    target = tmp_path / "a.avif"
+    with bridge.get_writer(target, mode="I", **keywords) as writer:
+        for frame in frames:
+            writer.append_data(frame)
+    assert bool(writer.changes) == isinstance(keywords.get("duration"), list)
+    wanted = keywords.get("duration", 0.2)
+    wanted = wanted[:-1] if isinstance(wanted, list) else [wanted] * 4
+    with bridge.get_reader(target) as reader:
+        assert len(reader) == 4
+        assert [round(float(shown), 3) for shown in reader.durations][: len(wanted)] == wanted
+        for ours, frame in zip(reader, frames, strict=True):
+            assert np.abs(ours.astype(int) - frame).max() <= 3
+    with Pillow.open(target) as theirs:
+        assert getattr(theirs, "n_frames", 1) == 4
+    with pytest.raises(UnsupportedPixels, match="transparency"):
+        bridge.mimwrite(target, [np.zeros((48, 64, 4), np.uint8)] * 2)

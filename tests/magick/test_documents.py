@@ -387,7 +387,7 @@ def test_documents_without_pages_and_such_that_hide_them(data: bytes) -> None:
 @pytest.mark.program
 @pytest.mark.needs("gs")
 def test_a_document_that_draws_otherwise_the_second_time() -> None:
-    changing = b"%!PS\ncurrentdevice getdeviceprops >> /Name get (ppmraw) eq {2} {1} ifelse {showpage} repeat\n"
+    changing = b"%!PS\ncurrentpagedevice /OutputDevice get (ppmraw) eq {2} {1} ifelse {showpage} repeat\n"
     with pytest.raises(errors.CorruptMedia, match="same pages"):
         bridge.mimread(changing, trust="trusted")
     growing = changing.replace(b"{2} {1} ifelse {showpage} repeat", b"{<</PageSize[9 9]>>setpagedevice} if showpage")
@@ -409,7 +409,7 @@ def test_a_program_without_an_end_is_ended(body: bytes) -> None:
 @pytest.mark.program
 @pytest.mark.needs("gs")
 def test_a_loop_while_drawing_is_ended() -> None:
-    later = b"%!PS\ncurrentdevice getdeviceprops >> /Name get (ppmraw) eq {{} loop} if showpage\n"
+    later = b"%!PS\ncurrentpagedevice /OutputDevice get (ppmraw) eq {{} loop} if showpage\n"
     with pytest.raises(errors.ToolTimeout):
         bridge.imread(later, limits=bridge.Limits(trust="trusted", still=0.8))
 
