@@ -165,12 +165,14 @@ class Request:
         It is the file that this request has opened, with a position of its own, whatever has happened
         to the name since.
         """
-        with scarcity(self.name):
-            descriptor = self._reopen()
+        descriptor = -1
         try:
+            with scarcity(self.name):
+                descriptor = self._reopen()
             yield descriptor
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def _reopen(self) -> int:
         flags = os.O_RDONLY | os.O_CLOEXEC
@@ -231,12 +233,14 @@ class Request:
 
         A child that gets a name could make the file again after we have removed it.
         """
-        with scarcity(self.name):
-            descriptor = os.open(path or self.part(), os.O_RDWR | os.O_CLOEXEC)
+        descriptor = -1
         try:
+            with scarcity(self.name):
+                descriptor = os.open(path or self.part(), os.O_RDWR | os.O_CLOEXEC)
             yield descriptor
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def commit(self) -> None:
         """Put the finished output in its place, in one step."""

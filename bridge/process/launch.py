@@ -45,27 +45,35 @@ class Ends:
 
 
 class Scratch:
-    """A private folder, locked for as long as we live, so that only what dead processes left is swept."""
+    """A private folder, locked for as long as we live, so that only what dead processes left is swept.
+
+    It is put away with the object, too: an interrupt may come anywhere between `make` and `drop`.
+    """
 
     def __init__(self) -> None:
-        self.path = tempfile.mkdtemp(prefix=f"framebridge-{os.getpid()}-")
-        self._lock = -1
-        with contextlib.suppress(OSError):  # a file system without locks
-            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        self.path = f"{tempfile.gettempdir()}/framebridge-{os.getpid()}-{os.urandom(8).hex()}"
+        self._lock: list[int] = []
+        self._finalizer = weakref.finalize(self, _put_away, self.path, self._lock, os.getpid())
 
-    def fill(self, files: Mapping[str, bytes]) -> None:
-        """Lay small files into it."""
+    def make(self, files: Mapping[str, bytes]) -> None:
+        """Make it, and lay small files into it."""
+        os.mkdir(self.path, 0o700)  # noqa: PTH102 - a string from here on
+        with contextlib.suppress(OSError):  # a file system without locks
+            self._lock.append(os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            fcntl.flock(self._lock[0], fcntl.LOCK_SH | fcntl.LOCK_NB)
         for name, content in files.items():
             Path(self.path, name).write_bytes(content)
 
-    def drop(self, *, remove: bool = True) -> None:
-        """Let go of it; remove it with all that is in it."""
-        if remove:
-            shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+    def drop(self) -> None:
+        """Remove it with all that is in it; in a fork of us, only let go of it."""
+        self._finalizer()
+
+
+def _put_away(path: str, lock: list[int], owner: int) -> None:
+    if owner == os.getpid():
+        shutil.rmtree(path, ignore_errors=True)
+    while lock:
+        os.close(lock.pop())
 
 
 _alive: weakref.WeakSet[Process] = weakref.WeakSet()
@@ -127,7 +135,7 @@ class Process:
         self._shut_end()
         _alive.discard(self)
         if self.scratch is not None:
-            self.scratch.drop(remove=self.owner == os.getpid())
+            self.scratch.drop()
             self.scratch = None
 
     def _shut_end(self) -> None:
@@ -252,7 +260,7 @@ def _scratch(ours: contextlib.ExitStack, subject: str, files: Mapping[str, bytes
     try:
         folder = Scratch()
         ours.callback(folder.drop)
-        folder.fill(files)
+        folder.make(files)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

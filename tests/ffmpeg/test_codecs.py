@@ -62,6 +62,7 @@ def test_the_rows_are_the_whole_table() -> None:
         "gif",
         "apng",
         "webp",
+        "avif",
         "wrapped",
     }  # the same as h264 where that is missing; animations; Y4M
     assert {row.codec for row in ROWS} | elsewhere == set(CODECS)
