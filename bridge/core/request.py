@@ -23,6 +23,8 @@ from bridge.limits import Limits, in_force
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bridge.core.spool import Spool
+
 __all__ = ["MODES", "Request", "scarcity"]
 
 MODES = {
@@ -116,6 +118,7 @@ class Request:
             self.file_name = self._target.file_name
         else:
             opened = open_source(self.resource, self.limits)
+            self._files.owner = opened.owner
             self._files.source, self.file_name = opened.descriptor, opened.file_name
         self.extension = Path(self.file_name).suffix.lower()
 
@@ -265,13 +268,16 @@ class _Files:
 
     def __init__(self) -> None:
         self.source = -1
+        self.owner: Spool | None = None  # of the source, where it is no file's
         self.part: Part | None = None
         self.draft: Part | None = None
 
     def drop(self) -> None:
-        if self.source >= 0:
+        if self.owner is not None:
+            self.owner.close()
+        elif self.source >= 0:
             os.close(self.source)
-            self.source = -1
+        self.source = -1
         self.drop_part()
         if self.draft is not None:
             self.draft.drop()

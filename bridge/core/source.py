@@ -25,10 +25,14 @@ _DOWNLOADED = ("http", "https", "ftp")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """An open resource: a descriptor that is the caller's to close, and the name that the content goes by."""
+    """An open resource: a descriptor, and the name that the content goes by.
+
+    The descriptor is closed with its owner, or, if it has none, by the caller.
+    """
 
     descriptor: int
     file_name: str
+    owner: Spool | None = None
 
 
 def readable(resource: Resource) -> Resource:
@@ -56,7 +60,7 @@ def open_source(resource: Resource, limits: Limits) -> Opened:
     if not spool.size:
         spool.close()
         raise CorruptMedia(f"{resource} is empty (0 bytes)")
-    return Opened(descriptor=spool.detach(), file_name=file_name)
+    return Opened(descriptor=spool.fileno(), file_name=file_name, owner=spool)
 
 
 def _spooled(resource: Resource, limits: Limits) -> tuple[Spool, str]:
