@@ -107,20 +107,10 @@ done(begun + clock() - taken, counted())
 """
 
 # The same work at each level of trust, which is the first word of the text.
-SAFE_FILM = """
-import bridge, bridge.catalogue, ffmpeg
-bridge.configure(trust=TRUST)
-begun = clock()
-count = 0
-with bridge.get_reader(SOURCE) as reader:
-    for frame in reader:
-        count += frame.shape == (HEIGHT, WIDTH, 3)
-done(begun, count)
-"""
+TRUSTING = "import bridge; bridge.configure(trust=TRUST)"
 
 SAFE_PICTURES = """
 import bridge, bridge.catalogue
-bridge.configure(trust=TRUST)
 bridge.imread(SOURCE)
 begun = clock()
 count = sum(bridge.imread(SOURCE).shape == (HEIGHT, WIDTH, 3) for _ in range(FRAMES))
@@ -256,10 +246,10 @@ def safety(scratch: Path, rounds: int) -> None:
     source = ["-f", "lavfi", "-i", "testsrc2=s=256x256", "-frames:v", "1", str(picture)]
     subprocess.run([os.environ["FRAMEBRIDGE_FFMPEG"], "-nostdin", "-v", "error", *source], check=True)
     for text, arguments in (
-        (SAFE_FILM, [clip, 300, 1920, 1080, scratch]),
+        (BRIDGE_READ, [clip, 300, 1920, 1080, scratch]),
         (SAFE_PICTURES, [picture, 50, 256, 256, scratch]),
     ):
-        texts = {trust: f"TRUST = {trust!r}\n{COMMON}{text}" for trust in ("trusted", "normal", "untrusted")}
+        texts = {trust: f"TRUST = {trust!r}\n{COMMON}{TRUSTING}{text}" for trust in ("trusted", "normal", "untrusted")}
         count = int(str(arguments[1]))
         times = _rounds(texts, arguments, rounds, expected=count)
         print(

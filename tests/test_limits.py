@@ -34,7 +34,7 @@ def test_what_is_not_given_is_the_levels() -> None:
 )
 def test_what_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Limits(**wrong)  # type: ignore[arg-type]
+        Limits(**wrong)  # type: ignore[arg-type] # the wrong types are what is tested
 
 
 def test_a_call_names_its_limits_once_or_takes_those_in_force() -> None:
@@ -52,7 +52,7 @@ def test_configure_takes_numbers_or_a_value() -> None:
     with pytest.raises(TypeError, match="either"):
         bridge.configure(Limits(), side=3)
     with pytest.raises(TypeError, match="must be a"):
-        bridge.configure({"side": 3})  # type: ignore[arg-type]
+        bridge.configure({"side": 3})  # type: ignore[arg-type] # likewise
 
 
 @pytest.mark.parametrize(("trust", "content"), [("normal", b"%PDF-1.4\n"), ("untrusted", b"#?RADIANCE\n")])

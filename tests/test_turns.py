@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import threading
 import time
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bridge.errors import LimitExceeded
 from bridge.limits import Limits
 from bridge.turns import turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class _Work:
@@ -34,9 +39,9 @@ class _Work:
                 self.busy -= 1
 
 
-def _until(condition: object, seconds: float = 5) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 5) -> None:
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -49,7 +54,7 @@ def test_no_more_than_so_many_work_at_once(processes: int) -> None:
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for number, thread in enumerate(threads):
         thread.start()
-        _until(lambda n=number: len(work.order) + len(_turns._queue) == n + 1)
+        _until(partial(lambda came: len(work.order) + len(_turns._queue) == came, number + 1))
     assert work.order == list(range(processes))
     work.go.set()
     for thread in threads:

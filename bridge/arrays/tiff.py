@@ -26,6 +26,8 @@ from bridge.media.srgb import take_colorspace
 from bridge.process.tools import install_hint, toolbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import tifffile
 
     from bridge.core.request import Request
@@ -80,19 +82,25 @@ class TiffReader(Reader):
         Directories(self.request).check()
         with self.request.input() as descriptor:
             self._file = os.fdopen(os.dup(descriptor), "rb")
-        try:
+        with self._damage_told():
             self._tiff = tifffile.TiffFile(self._file, name=self.request.file_name or "content")
             self._whole = self.request.mode in "ivV"
             self._check()
-        except BridgeError:
-            raise
-        except Exception as error:  # tifffile raises whatever the numbers of a stranger lead to
-            raise CorruptMedia(f"{self.request.name} is a damaged TIFF: {error}") from error
         if switch("rotate", rotate):
             from bridge.media.metadata import orientation
 
             self._orientation = orientation(self._meta(None))
         self._limit(self._tiff.pages.first, 0)
+
+    @contextlib.contextmanager
+    def _damage_told(self) -> Iterator[None]:
+        """Turn what tifffile raises, which is whatever the numbers of a stranger lead to, into our error."""
+        try:
+            yield
+        except BridgeError:
+            raise
+        except Exception as error:
+            raise CorruptMedia(f"{self.request.name} is a damaged TIFF: {error}") from error
 
     def _check(self) -> None:
         if not len(self._tiff.pages):
@@ -127,7 +135,8 @@ class TiffReader(Reader):
         return portion_of(size, self.request.name, orientation=self._orientation or 1, **self._wanted).box
 
     def _length(self) -> float:
-        return len(self._tiff.series) if self._whole else self._pictures()[1]
+        with self._damage_told():
+            return len(self._tiff.series) if self._whole else self._pictures()[1]
 
     def _pictures(self) -> tuple[tuple[int, ...], int]:
         """Give the shape of one picture of the first series, and how many there are in all."""
@@ -143,16 +152,15 @@ class TiffReader(Reader):
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index >= self._length():
             return None
-        paged = not self._whole and len(self._tiff.pages) == self._pictures()[1]
-        first = self._tiff.pages[index] if paged else self._tiff.series[index if self._whole else 0].keyframe
+        with self._damage_told():
+            paged = not self._whole and len(self._tiff.pages) == self._pictures()[1]
+            series = self._tiff.series[index if self._whole else 0]
+            first = self._tiff.pages[index] if paged else series.keyframe
+            whole = int(first.nbytes if paged else series.nbytes)
         box = self._box(first)
-        whole = (
-            self._tiff.series[index].nbytes if self._whole else first.nbytes if paged else self._tiff.series[0].nbytes
-        )
-        self._limit(first, int(whole))
+        self._limit(first, whole)
         found = self._decode(index, first, box)
         if self._orientation > 1:
-            series = self._tiff.series[index if self._whole else 0]
             found = _turned(found, series.axes if self._whole else first.axes, self._orientation)
         return found, self._meta(index)
 
@@ -176,17 +184,19 @@ class TiffReader(Reader):
             raise CorruptMedia(message) from error
 
     def _info(self) -> MediaInfo:
-        shape, count = self._pictures()
-        if self._whole or not shape:
-            shown = self._tiff.series if self._whole else self._tiff.pages
-            pages = tuple(ImagePage(shape=tuple(map(int, page.shape)), dtype=str(page.dtype)) for page in shown)
-        else:
-            pages = (ImagePage(shape=shape, dtype=str(self._tiff.series[0].dtype)),) * count
+        with self._damage_told():
+            shape, count = self._pictures()
+            if self._whole or not shape:
+                shown = self._tiff.series if self._whole else self._tiff.pages
+                pages = tuple(ImagePage(shape=tuple(map(int, page.shape)), dtype=str(page.dtype)) for page in shown)
+            else:
+                pages = (ImagePage(shape=shape, dtype=str(self._tiff.series[0].dtype)),) * count
         return MediaInfo(uri=self.request.name, format="TIFF", size=self.request.size, pages=pages, source="tifffile")
 
     def _expected(self) -> int | None:
-        whole = sum(int(series.nbytes) for series in self._tiff.series)
-        first = self._tiff.pages.first.keyframe
+        with self._damage_told():
+            whole = sum(int(series.nbytes) for series in self._tiff.series)
+            first = self._tiff.pages.first.keyframe
         box = self._box(first)
         return whole if box is None else whole * box[2] * box[3] // (first.imagewidth * first.imagelength)
 
@@ -195,18 +205,19 @@ class TiffReader(Reader):
             return {"index": index}
         from bridge.media.metadata import read_groups
 
-        series = self._tiff.series[0]
         groups = read_groups("tiff", self.request.read_at)
-        return {
-            **(told_upright(groups, self._orientation) if self._orientation else groups),
-            "plugin": "tifffile",
-            "format": "TIFF",
-            "shape": tuple(series.shape),
-            "axes": series.axes,
-            "dtype": str(series.dtype),
-            "pages": len(self._tiff.pages),
-            "description": self._tiff.pages.first.description,
-        }
+        with self._damage_told():
+            series = self._tiff.series[0]
+            return {
+                **(told_upright(groups, self._orientation) if self._orientation else groups),
+                "plugin": "tifffile",
+                "format": "TIFF",
+                "shape": tuple(series.shape),
+                "axes": series.axes,
+                "dtype": str(series.dtype),
+                "pages": len(self._tiff.pages),
+                "description": self._tiff.pages.first.description,
+            }
 
     def _close(self) -> None:
         for name in ("_tiff", "_file"):  # `_open` may have failed before it came so far

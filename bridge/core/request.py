@@ -155,7 +155,7 @@ class Request:
 
     def read_at(self, offset: int, count: int) -> bytes:
         """Read up to `count` bytes at `offset`; fewer only at the end, and where no file can have any."""
-        if not 0 <= offset < _FARTHEST:
+        if not 0 <= offset < _FARTHEST or count <= 0:
             return b""
         if count > _PIECE:  # as a header may say that has no such content
             count = min(count, max(0, self.size - offset))

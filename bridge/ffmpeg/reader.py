@@ -144,12 +144,7 @@ class FilmReader(Reader):
         self._coloured = False  # whether it was looked which matrix to assume
         self._transparency = transparency(self.request.kind or "", self.request.read_at, self.request.size)
         self._tone = tone_map(self._video, pixelformat, dtype) if switch("tonemap", tonemap) else None
-        named = pixelformat or self._pixels_of("uint16" if self._tone else dtype)
-        self._pixels = self._native() if named == "native" else pixel_format(named)
-        if pixelformat and dtype is not None and self._pixels.dtype.name != np.dtype(dtype).name:
-            raise ValueError(
-                f"pixelformat={pixelformat!r} is {self._pixels.dtype.name} here; leave out dtype={dtype!r}"
-            )
+        self._pixels = self._wanted_pixels(pixelformat, dtype)
         wish = argv.Wish(
             crop=self._part(crop, region, turned=turned),
             size=read_size(size),
@@ -173,6 +168,14 @@ class FilmReader(Reader):
         )
         if print_info:
             print(json.dumps(self._info().to_dict(), indent=2))  # noqa: T201 - what the user asked for
+
+    def _wanted_pixels(self, pixelformat: str | None, dtype: Any) -> PixelFormat:
+        """Give the format in which frames come: the one that is named, or the one that the dtype means."""
+        named = pixelformat or self._pixels_of("uint16" if self._tone else dtype)
+        pixels = self._native() if named == "native" else pixel_format(named)
+        if pixelformat and dtype is not None and pixels.dtype.name != np.dtype(dtype).name:
+            raise ValueError(f"pixelformat={pixelformat!r} is {pixels.dtype.name} here; leave out dtype={dtype!r}")
+        return pixels
 
     def _own(self, keyword: str, options: Sequence[str] | None) -> tuple[str, ...]:
         """Take options of the user's own, as far as the level of trust has it."""

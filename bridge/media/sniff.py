@@ -360,9 +360,10 @@ _ANIMATED, _ALPHA = 2, 16
 
 
 def _webp_layers(data: Window) -> Iterator[Layer]:
-    """Walk over the chunks of an animated WebP; a still one has none of these."""
+    """Walk over the chunks of an animated WebP; a still one has none of these. What is no whole head ends the walk."""
     at, others = 12, 0
-    while len(name := data(at, 4)) == 4 and others < _MOST_CHUNKS:
+    while len(head := data(at, 8)) == 8 and others < _MOST_CHUNKS:
+        name, size = struct.unpack("<4sI", head)
         others += name != b"ANMF"
         if name == b"ANMF":
             left, top, width, height = (data.little(at + place, 3) for place in (8, 11, 14, 17))
@@ -374,13 +375,21 @@ def _webp_layers(data: Window) -> Iterator[Layer]:
                 over=not data.byte(at + 23) & 2,
                 disposal=BACKGROUND if data.byte(at + 23) & 1 else KEEP,
             )
-        at += 8 + (data.number("<I", at + 4) + 1 & ~1)
+        at += 8 + (size + 1 & ~1)
 
 
 def layers_of(kind: str, read_at: ReadAt) -> Iterator[Layer]:
-    """Give the layers of an animated GIF or WebP, one after the other; none for other files."""
-    walk = _LAYERS.get(kind)
-    return walk(Window(read_at)) if walk else iter(())
+    """Give the layers of an animated GIF or WebP, one after the other; none for other files.
+
+    Raises
+    ------
+    CorruptMedia
+        If the file ends within what describes a layer.
+    """
+    try:
+        yield from _LAYERS[kind](Window(read_at)) if kind in _LAYERS else ()
+    except (struct.error, IndexError) as error:
+        raise CorruptMedia(f"the {kind.upper()} ends within the head of a frame") from error
 
 
 _LAYERS: dict[str, Callable[[Window], Iterator[Layer]]] = {"gif": _gif_layers, "webp": _webp_layers}

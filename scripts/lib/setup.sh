@@ -5,7 +5,7 @@
 #
 #   setup [--programs] GROUP...    .venv with the built wheel and these dependency groups of pyproject.toml;
 #                                  with --programs, ffmpeg and ImageMagick too, as far as this user may, and for
-#                                  the group test what draws documents
+#                                  the group test what draws documents and traces
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VENV=$ROOT/.venv
@@ -124,10 +124,10 @@ setup_programs() {
     fi
 }
 
-# What only the tests need, to draw PDF, PostScript and SVG.
-setup_documents() {
+# What only the tests need: to draw PDF, PostScript and SVG, and to see which files are opened.
+setup_witnesses() {
     local package
-    for package in $(gs_version >/dev/null || echo ghostscript) $(magick_extra); do
+    for package in $(gs_version >/dev/null || echo ghostscript) $(magick_extra) $(have strace || echo strace); do
         (am_root && apt_install "$package") ||
             say "without $package some tests cannot run; to get it: $(install_line "$package")"
     done
@@ -280,7 +280,7 @@ setup() {
     if [ "${1:-}" = --programs ]; then
         shift
         setup_programs
-        [[ " $* " != *" test "* ]] || setup_documents
+        [[ " $* " != *" test "* ]] || setup_witnesses
     fi
     cd "$ROOT" || exit
     setup_venv

@@ -94,7 +94,7 @@ def _number(data: bytearray, chance: random.Random, _: bytes) -> None:
 
 
 def _cut(data: bytearray, chance: random.Random, _: bytes) -> None:
-    del data[chance.randrange(1, len(data)) :]
+    del data[chance.randrange(1, len(data) + 1) :]
 
 
 def _drop(data: bytearray, chance: random.Random, _: bytes) -> None:

@@ -33,9 +33,9 @@ sealed_here = pytest.mark.skipif(not sandbox().whole, reason="this system has no
 spawned_here = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the spawner is for Linux")
 
 
-def bash(line: str, **keywords: object) -> subprocess.CompletedProcess[str]:
+def bash(line: str, *, stdin: int | None = None, scratch: bool = False) -> subprocess.CompletedProcess[str]:
     """Run a line in a sealed bash, which may start nothing else."""
-    said = run(["/bin/bash", "-c", line], subject="x", seconds=10, box=SEALED, **keywords)  # type: ignore[arg-type]
+    said = run(["/bin/bash", "-c", line], subject="x", seconds=10, box=SEALED, stdin=stdin, scratch=scratch)
     return subprocess.CompletedProcess(line, said.exit.code or 0, said.stdout.decode(), said.exit.stderr)
 
 
