@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
-import time
+import weakref
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bridge.errors import LimitExceeded
+from bridge.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["turn"]
 
 
-class _Waiting:
-    """Somebody in the queue."""
+class _Place:
+    """Where a call stands: in the queue, at work, or neither."""
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.working = False
         self.called = threading.Event()
 
 
@@ -35,78 +37,81 @@ class _Turns:
 
     def __init__(self, busy: int = 0) -> None:
         self._lock = threading.Lock()
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_Place] = deque()
         self._busy = busy
 
-    def take(self, limits: Limits) -> None:
-        """Wait for a turn.
+    def take(self, place: _Place, seconds: float) -> bool:
+        """Wait for a turn; tell whether it came."""
+        with uninterrupted(), self._lock:
+            self._queue.append(place)
+            self._call()
+        return place.called.wait(seconds)
 
-        Raises
-        ------
-        LimitExceeded
-            If none comes within ``limits.finish``.
-        """
-        me = _Waiting(max(1, limits.processes))
-        with self._lock:
-            if not self._queue and self._busy < me.most:
-                self._busy += 1
-                return
-            self._queue.append(me)
-        deadline = time.monotonic() + limits.finish
-        try:
-            came = me.called.wait(max(0.0, deadline - time.monotonic()))
-        except BaseException:
-            self._leave(me)
-            raise
-        if not came:
-            self._leave(me)
-            raise LimitExceeded(
-                f"no turn came in {limits.finish:g} s: the limit processes lets {me.most} calls work at once; "
-                "raise it with limits=bridge.Limits(processes=...)"
-            )
+    def leave(self, place: _Place) -> None:
+        """Give up waiting, or end a turn; those who wait longest come next."""
+        with uninterrupted(), self._lock:
+            if place.working:
+                place.working = False
+                self._busy -= 1
+            elif place in self._queue:
+                self._queue.remove(place)
+            self._call()
 
-    def _leave(self, me: _Waiting) -> None:
-        """Give up waiting, or the turn that came just then."""
-        with self._lock:
-            waiting = me in self._queue
-            if waiting:
-                self._queue.remove(me)
-        if not waiting:
-            self.give_back()
-
-    def give_back(self) -> None:
-        """End a turn; those who wait longest come next."""
-        with self._lock:
-            self._busy -= 1
-            while self._queue and self._busy < self._queue[0].most:
-                self._busy += 1
-                self._queue.popleft().called.set()
+    def _call(self) -> None:
+        while self._queue and self._busy < self._queue[0].most:
+            place = self._queue.popleft()
+            self._busy += 1
+            place.working = True
+            place.called.set()
 
 
 _turns = _Turns()
 _mine = threading.local()
 
 
+class _Turn:
+    """A place that is left with this object, wherever an interrupt comes."""
+
+    def __init__(self, most: int) -> None:
+        self.place = _Place(most)
+        self.leave = weakref.finalize(self, _leave, self.place)
+
+
+def _leave(place: _Place) -> None:
+    _turns.leave(place)  # those of this process, which may be a fork
+
+
 @contextmanager
 def turn(limits: Limits) -> Iterator[None]:
-    """Do something in one's turn; within a turn of the same thread there is nothing to wait for."""
-    held = getattr(_mine, "held", False)
-    if held:
+    """Do something in one's turn; within a turn of the same thread there is nothing to wait for.
+
+    Raises
+    ------
+    LimitExceeded
+        If none comes within ``limits.finish``.
+    """
+    if getattr(_mine, "turn", lambda: None)() is not None:
         yield
         return
-    _turns.take(limits)
-    _mine.held = True
+    mine = _Turn(max(1, limits.processes))
+    _mine.turn = weakref.ref(mine)
     try:
+        if not _turns.take(mine.place, limits.finish):
+            raise LimitExceeded(
+                f"no turn came in {limits.finish:g} s: the limit processes lets {mine.place.most} calls work at once; "
+                "raise it with limits=bridge.Limits(processes=...)"
+            )
         yield
     finally:
-        _mine.held = False
-        _turns.give_back()
+        with uninterrupted():
+            mine.leave()
+            del _mine.turn
 
 
 def _forget() -> None:
     """Begin anew, in a fork: the turns of other threads never end there."""
     global _turns  # noqa: PLW0603 - the locks of the other one may be held for ever
-    _turns = _Turns(busy=int(getattr(_mine, "held", False)))
+    _turns = _Turns(busy=int(getattr(_mine, "turn", lambda: None)() is not None))
 
 
 if hasattr(os, "register_at_fork"):

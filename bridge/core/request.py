@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Self
 from bridge.core.part import Part, part_name
 from bridge.core.source import open_source, readable
 from bridge.core.target import Target, not_placed, target_for, writable
-from bridge.core.uri import FilePath, parse
+from bridge.core.uri import FilePath, Series, parse
 from bridge.errors import BridgeError, LimitExceeded, UriError
+from bridge.interrupts import uninterrupted
 from bridge.limits import Limits, in_force
 
 if TYPE_CHECKING:
@@ -117,9 +118,13 @@ class Request:
             self._target = target_for(self.resource)
             self.file_name = self._target.file_name
         else:
-            opened = open_source(self.resource, self.limits)
-            self._files.owner = opened.owner
-            self._files.source, self.file_name = opened.descriptor, opened.file_name
+            plain = isinstance(
+                self.resource, FilePath | Series
+            )  # its descriptor has no owner, and nobody is waited for
+            with uninterrupted() if plain else contextlib.nullcontext():
+                opened = open_source(self.resource, self.limits)
+                self._files.owner = opened.owner
+                self._files.source, self.file_name = opened.descriptor, opened.file_name
         self.extension = Path(self.file_name).suffix.lower()
 
     def __repr__(self) -> str:
@@ -170,7 +175,7 @@ class Request:
         """
         descriptor = -1
         try:
-            with scarcity(self.name):
+            with scarcity(self.name), uninterrupted():
                 descriptor = self._reopen()
             yield descriptor
         finally:
@@ -226,7 +231,8 @@ class Request:
 
     def _make(self, part: Part) -> None:
         try:
-            part.make()
+            with uninterrupted():
+                part.make()
         except OSError as error:
             raise not_placed(self.name, part.path.parent, error) from error
 
@@ -238,7 +244,7 @@ class Request:
         """
         descriptor = -1
         try:
-            with scarcity(self.name):
+            with scarcity(self.name), uninterrupted():
                 descriptor = os.open(path or self.part(), os.O_RDWR | os.O_CLOEXEC)
             yield descriptor
         finally:
@@ -260,7 +266,8 @@ class Request:
 
     def close(self) -> None:
         """End the request: close what is open, remove an output that was not committed."""
-        self._finalizer()
+        with uninterrupted():
+            self._finalizer()
 
 
 class _Files:

@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from bridge.errors import Closed, LimitExceeded, OutputFailed, UriError
+from bridge.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,12 +57,13 @@ class Spool:
         self._need = 0
         self._finished = False
         self._in_memory = True
-        descriptor = _anonymous_memory()
-        if descriptor is None:
-            self._in_memory = False
-            descriptor = self._private_file()
-        self._descriptor = descriptor
-        self._finalizer = weakref.finalize(self, os.close, descriptor)
+        with uninterrupted():
+            descriptor = _anonymous_memory()
+            if descriptor is None:
+                self._in_memory = False
+                descriptor = self._private_file()
+            self._descriptor = descriptor
+            self._finalizer = weakref.finalize(self, os.close, descriptor)
 
     def __repr__(self) -> str:
         """Tell the size, and where it is."""
@@ -149,17 +151,18 @@ class Spool:
         """Move from memory to a file, under the same descriptor number."""
         if not self._in_memory:
             return
-        file = self._private_file()
-        try:
-            for at in range(0, self.size, _PIECE):
-                piece = os.pread(self._descriptor, min(_PIECE, self.size - at), at)
-                _write_all(file, memoryview(piece), at)
-            os.dup2(file, self._descriptor, inheritable=False)
-        except OSError as error:
-            self._raise_full(error)
-        finally:
-            os.close(file)
-        self._in_memory = False
+        with uninterrupted():
+            file = self._private_file()
+            try:
+                for at in range(0, self.size, _PIECE):
+                    piece = os.pread(self._descriptor, min(_PIECE, self.size - at), at)
+                    _write_all(file, memoryview(piece), at)
+                os.dup2(file, self._descriptor, inheritable=False)
+            except OSError as error:
+                self._raise_full(error)
+            finally:
+                os.close(file)
+            self._in_memory = False
 
     def _private_file(self) -> int:
         try:
@@ -179,11 +182,12 @@ class Spool:
             if self._in_memory:
                 seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
                 fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, seals)
-            reader = _again(self._descriptor)
-            try:
-                os.dup2(reader, self._descriptor, inheritable=False)
-            finally:
-                os.close(reader)
+            with uninterrupted():
+                reader = _again(self._descriptor)
+                try:
+                    os.dup2(reader, self._descriptor, inheritable=False)
+                finally:
+                    os.close(reader)
 
     # Out
 
@@ -213,7 +217,8 @@ class Spool:
 
     def close(self) -> None:
         """Drop the content. May be called by anybody, any number of times; the collector does it at the latest."""
-        self._finalizer()
+        with uninterrupted():
+            self._finalizer()
 
 
 def spool_object(file: Any, cap: int, chunk: int = _PIECE, *, name: str | None = None, limit: str = "bytes") -> Spool:

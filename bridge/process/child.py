@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bridge.errors import BridgeError, Closed, LimitExceeded, ToolFailed, ToolTimeout
+from bridge.interrupts import uninterrupted
 from bridge.printing import printable
 from bridge.process.isolation import OPEN, Box
 from bridge.process.launch import REAP, launch, no_room
@@ -139,20 +140,21 @@ class Child:
         self._stopped = ""
         self._lock = threading.RLock()
         self._started = time.monotonic()
-        self._process = launch(
-            self.argv,
-            subject=subject,
-            box=box,
-            stdin=stdin,
-            feed=feed,
-            stdout=stdout,
-            pass_fds=pass_fds,
-            scratch=scratch,
-            files=files or {},
-            part=str(part),
-        )
+        with uninterrupted():
+            self._process = launch(
+                self.argv,
+                subject=subject,
+                box=box,
+                stdin=stdin,
+                feed=feed,
+                stdout=stdout,
+                pass_fds=pass_fds,
+                scratch=scratch,
+                files=files or {},
+                part=str(part),
+            )
+            self._finalizer = weakref.finalize(self, self._process.abort)
         self._folder = self._process.scratch.path if self._process.scratch else ""
-        self._finalizer = weakref.finalize(self, self._process.abort)
 
     def __repr__(self) -> str:
         """Tell the program, the process id and the state."""
@@ -388,7 +390,7 @@ class Child:
 
     def _ended(self) -> Exit:
         """Reap, close and remember how it ended; only once the process is known to have ended."""
-        with self._lock:
+        with self._lock, uninterrupted():
             if self.exit is None:
                 self._drain()
                 self._process.reap()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.errors import BridgeError, OutputFailed, ToolFailed, ToolMissing
+from bridge.interrupts import uninterrupted
 from bridge.process import isolation, spawning
 from bridge.process.pipes import pipe
 
@@ -123,9 +124,9 @@ class Process:
 
     def shut_stderr(self) -> None:
         """Stop listening to what the child says."""
-        if self.stderr >= 0:
-            os.close(self.stderr)
-            self.stderr = -1
+        descriptor, self.stderr = self.stderr, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def shut_all(self) -> None:
         """Close whatever is open between us and the child."""
@@ -139,9 +140,9 @@ class Process:
             self.scratch = None
 
     def _shut_end(self) -> None:
-        if self.end_fd >= 0:
-            os.close(self.end_fd)
-            self.end_fd = -1
+        descriptor, self.end_fd = self.end_fd, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def signal_group(self, number: int) -> None:
         """Signal the child and all that it started; only while it is unreaped, so the id is still its own."""
@@ -167,13 +168,14 @@ class Process:
 
     def abort(self) -> None:
         """End it at once. Called by `Child.abort`, by the garbage collector, and at interpreter exit."""
-        if self.owner != os.getpid():  # a fork of us: the child belongs to the original
-            self._disown()
-        elif self.returncode is None:
-            self.signal_group(signal.SIGKILL)
-            self.ended(REAP)
-            self.reap()
-        self.shut_all()
+        with uninterrupted():
+            if self.owner != os.getpid():  # a fork of us: the child belongs to the original
+                self._disown()
+            elif self.returncode is None:
+                self.signal_group(signal.SIGKILL)
+                self.ended(REAP)
+                self.reap()
+            self.shut_all()
 
     def _signal(self, number: int) -> None:
         raise NotImplementedError
