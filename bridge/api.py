@@ -419,7 +419,7 @@ def status() -> dict[str, Any]:
     from bridge.process.tools import toolbox
 
     limits, box = in_force(), sandbox()
-    tools = {name: toolbox().get(name) for name in ("ffmpeg", "ffprobe", "magick")}
+    tools = {name: toolbox().get(name) for name in ("ffmpeg", "ffprobe", "magick", "gs")}
     magick = tools["magick"]
     tried = refuses_postscript(limits, magick.path) if magick and limits.trust != "trusted" else None
     children, temporary = alive()

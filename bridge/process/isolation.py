@@ -12,11 +12,15 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.errors import SandboxMissing
 from bridge.limits import Limits
 from bridge.process.seccomp import filter_for
 from bridge.process.spawner import EXECUTE, IOCTL_DEV, READ_DIR, READ_FILE, WRITE_FILE, landlock_abi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["OPEN", "Box", "Sandbox", "box_for", "environment", "limit", "numbered", "places", "sandbox"]
 
@@ -248,9 +252,7 @@ def places(program: str, *, hardware: bool = False) -> tuple[str, ...]:
     found = dict.fromkeys(_SYSTEM, _LOOK) | {"/dev/null": READ_FILE | WRITE_FILE, real: READ_FILE | EXECUTE}
     loader = _loader(real)
     if loader is None:
-        folders = (*os.environ.get("PATH", os.defpath).split(os.pathsep), "/bin", "/usr/bin", "/lib64", "/usr/lib")
-        found |= {str(Path(folder).parent): _LOOK | EXECUTE for folder in folders if folder.startswith("/")}
-        found |= {os.path.realpath(sys.base_prefix): _LOOK | EXECUTE, str(Path(real).parent): _LOOK | EXECUTE}
+        found |= dict.fromkeys(_for_scripts(real), _LOOK | EXECUTE)
     elif loader:
         found[os.path.realpath(loader)] = READ_FILE | EXECUTE
     if not real.startswith(("/usr/bin/", "/bin/")):
@@ -262,6 +264,20 @@ def places(program: str, *, hardware: bool = False) -> tuple[str, ...]:
     if hardware:
         found |= dict.fromkeys(_HARDWARE, _LOOK | WRITE_FILE | IOCTL_DEV) | dict.fromkeys(_HARDWARE_LOOK, _LOOK)
     return tuple(f"{rights}:{path}" for path, rights in found.items() if path != "/")
+
+
+def _for_scripts(script: str) -> Iterator[str]:
+    """Give where programs stand, with what belongs to them; of a folder that homes are in, its programs alone."""
+    for folder in (*os.environ.get("PATH", os.defpath).split(os.pathsep), "/bin", "/usr/bin"):
+        if folder.startswith("/"):
+            prefix = Path(folder).parent
+            yield from (folder, *(f"{prefix}/{name}" for name in ("lib", "lib64", "libexec", "share", "etc")))
+    yield os.path.realpath(sys.base_prefix)
+    beside = Path(script).parent
+    if not Path(os.path.realpath(Path.home())).is_relative_to(beside):
+        yield str(beside)
+    else:
+        yield from (entry.path for entry in os.scandir(beside) if entry.is_file() and os.access(entry.path, os.X_OK))
 
 
 def _libraries(program: str) -> set[str]:

@@ -282,6 +282,23 @@ def test_a_descriptor_keeps_its_number_however_high() -> None:
         os.close(high)
 
 
+@sealed_here
+def test_a_program_that_stands_in_a_home_does_not_open_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    (tmp_path / "secret").write_text("mine")
+    other, script = tmp_path / "other", tmp_path / "script"
+    other.write_text("#!/bin/sh\necho started\n")
+    script.write_text(f"#!/bin/sh\n{other}\ncat {tmp_path}/secret\n")
+    for program in (other, script):
+        program.chmod(0o755)
+    said = run([str(script)], subject="x", seconds=10, box=SEALED)
+    assert said.stdout == b"started\n"
+    assert "ermission denied" in said.exit.stderr
+
+
 def test_what_cannot_be_started_says_so() -> None:
     with pytest.raises(ToolMissing, match="No such file"):
         run(["/bin/nothing-of-that-name"], subject="x", seconds=5)
