@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bridge.errors import CorruptMedia, LimitExceeded, TruncatedMedia
+from bridge.errors import CorruptMedia, LimitExceeded
+from bridge.media.pages import Chain
 
 if TYPE_CHECKING:
     from bridge.core.request import Request
@@ -19,8 +20,6 @@ _BITS, _COMPRESSION, _SAMPLE_FORMAT = 258, 259, 339
 _IN_PROCESS = frozenset({1, 8, 32946, 34925, 32773})
 
 _PAGES = 65_535  # that many take seconds to list, and no camera or microscope makes more in one file
-_ENTRIES = 4096  # of one directory; tifffile finds more suspicious, too
-_USUAL = 512  # bytes that most directories fit
 _BATCH = 1000  # directories that are looked at together
 _SIZES = np.zeros(1 << 16, np.uint64)  # bytes of a value, by its type
 _SIZES[1:19] = [1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8]
@@ -32,38 +31,14 @@ class Directories:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._size = request.size
-        head = request.head
-        self._order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
-        self._big = self._number(head[2:4]) == 43
-        self._offset = 8 if self._big else 4  # bytes of an offset
-        sign = "<" if self._order == "little" else ">"
-        number = f"{sign}u{self._offset}"
+        self._chain = Chain(request.read_at, request.name)
+        self._order: Literal["little", "big"] = "little" if self._chain.order == "<" else "big"
+        self._offset = 8 if self._chain.big else 4  # bytes of an offset
+        sign, number = self._chain.order, f"{self._chain.order}u{self._offset}"
         self._entry = np.dtype([("tag", f"{sign}u2"), ("type", f"{sign}u2"), ("count", number), ("value", number)])
 
     def _number(self, raw: bytes) -> int:
         return int.from_bytes(raw, self._order)
-
-    def _at(self, at: int, count: int, most: int = 0) -> bytes:
-        """Read `count` bytes, or up to `most`."""
-        raw = self._request.read_at(at, max(count, most)) if at < self._size else b""
-        if len(raw) < count:
-            raise TruncatedMedia(f"{self._request.name} ends before its page directory at byte {at}", got=0)
-        return raw
-
-    def _begin(self) -> int:
-        return self._number(self._request.read_at(self._offset, self._offset))
-
-    def _table(self, at: int) -> tuple[bytes, int]:
-        """Read a directory's entries and the offset of the next directory."""
-        width = 8 if self._big else 2
-        raw = self._at(at, width, _USUAL)
-        count = self._number(raw[:width])
-        if count > _ENTRIES:
-            raise self._damaged(f"a page directory of {count} entries")
-        end = width + count * self._entry.itemsize
-        if len(raw) < end + self._offset:
-            raw = self._at(at, end + self._offset)
-        return raw[width:end], self._number(raw[end : end + self._offset])
 
     def _damaged(self, what: str) -> CorruptMedia:
         return CorruptMedia(f"{self._request.name} is a damaged TIFF: it has {what}")
@@ -84,15 +59,15 @@ class Directories:
 
     def _first(self, tag: int, otherwise: int) -> int:
         """Read the first number of a tag of the first page."""
-        entry, value = (20, 12) if self._big else (12, 8)
-        table, _ = self._table(self._begin())
+        entry, value = (20, 12) if self._chain.big else (12, 8)
+        table, _ = self._chain.read(self._chain.first)
         for start in range(0, len(table), entry):
             if self._number(table[start : start + 2]) == tag:
                 count = self._number(table[start + 4 : start + value])
                 field = table[start + value : start + entry]
                 if 2 * count <= len(field):
                     return self._number(field[:2])
-                return self._number(self._at(self._number(field), 2))
+                return self._number(self._chain.bytes_at(self._number(field), 2))
         return otherwise
 
     # All of them
@@ -109,18 +84,14 @@ class Directories:
         LimitExceeded
             If it has more pages than can be listed in good time.
         """
-        at, seen, total, most = self._begin(), set[int](), 0, self._most_pages()
+        total, most = 0, self._most_pages()
         tables: list[bytes] = []
-        while at:
-            if at in seen:
-                raise self._damaged("page directories without an end")
-            if len(seen) == most:
+        for number, (_, table) in enumerate(self._chain):
+            if number == most:
                 raise LimitExceeded(
                     f"{self._request.name} has more than {most} pages; if you trust it, raise the limit with"
                     " limits=bridge.Limits(frames=...)"
                 )
-            seen.add(at)
-            table, at = self._table(at)
             total += len(table)
             if total > self._size:
                 raise self._overlapping()

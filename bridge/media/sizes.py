@@ -15,7 +15,7 @@ from bridge.media.head import Window
 from bridge.media.heif import picture_sizes
 from bridge.media.matroska import film_sizes as matroska_sizes
 from bridge.media.mp4 import film_sizes as mp4_sizes
-from bridge.media.pages import pages
+from bridge.media.pages import Chain
 from bridge.media.sniff import picture_head
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ def _avi(read_at: ReadAt, size: int) -> Sizes:
 
 def _tiff(read_at: ReadAt, size: int) -> Sizes:
     del size
-    return (page.size for page in itertools.islice(pages(read_at), _PAGES))
+    chain = Chain(read_at)
+    return map(chain.size, itertools.islice(chain, _PAGES))
 
 
 _PAGES = 1 << 16
