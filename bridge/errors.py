@@ -17,6 +17,7 @@
     ├── LimitExceeded (RuntimeError)            a limit of ``bridge.Limits`` was reached
     ├── SandboxMissing (RuntimeError)           untrusted content, and this system cannot box a child
     ├── Closed (RuntimeError)                   the reader or writer is closed already
+    ├── NotPortable (TypeError)                 a reader or writer that no other process can have
     ├── MissingCodec (LookupError)              the program is there, but it lacks this encoder or format
     ├── ToolMissing (FileNotFoundError)         the program is not on this machine
     ├── ToolFailed (ChildProcessError)          the program ran and failed, in its own words
@@ -42,6 +43,7 @@ __all__ = [
     "LimitExceeded",
     "MissingCodec",
     "NoSuchFrame",
+    "NotPortable",
     "OutputFailed",
     "SandboxMissing",
     "ToolFailed",
@@ -164,6 +166,10 @@ class SandboxMissing(BridgeError, RuntimeError):
 
 class Closed(BridgeError, RuntimeError):
     """The reader or writer is closed already."""
+
+
+class NotPortable(BridgeError, TypeError):
+    """The reader or writer cannot be pickled: no other process could open what it works on."""
 
 
 class MissingCodec(BridgeError, LookupError):
