@@ -32,6 +32,7 @@ from bridge.errors import BridgeError
 from bridge.limits import Limits, configure
 
 if TYPE_CHECKING:
+    from bridge.aio import aiter
     from bridge.catalogue import formats
     from bridge.core.uri import sequence
     from bridge.v3 import imiter, immeta, imopen, improps
@@ -43,6 +44,7 @@ __all__ = [
     "Array",
     "BridgeError",
     "Limits",
+    "aiter",
     "configure",
     "errors",
     "formats",
@@ -84,6 +86,7 @@ volsave = volwrite
 mvolsave = mvolwrite
 
 _LATER = {
+    "aiter": "bridge.aio",
     "formats": "bridge.catalogue",
     "sequence": "bridge.core.uri",
     "imiter": "bridge.v3",

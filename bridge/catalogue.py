@@ -105,6 +105,7 @@ def reader_for(request: Request, name: str | None) -> Format:
     UnknownFormat
         If none does; `ForbiddenFormat` if that is for want of trust.
     """
+    request.choose = reader_for
     request.kind = None if isinstance(request.resource, Series) else sniff(request.head)
     _check_trust(request)
     check_file(request.limits, request.name, request.kind, 0 if request.kind is None else request.size)

@@ -17,10 +17,14 @@
     ├── LimitExceeded (RuntimeError)            a limit of ``bridge.Limits`` was reached
     ├── SandboxMissing (RuntimeError)           untrusted content, and this system cannot box a child
     ├── Closed (RuntimeError)                   the reader or writer is closed already
+    ├── NotPortable (TypeError)                 a reader or writer that no other process can have
     ├── MissingCodec (LookupError)              the program is there, but it lacks this encoder or format
     ├── ToolMissing (FileNotFoundError)         the program is not on this machine
     ├── ToolFailed (ChildProcessError)          the program ran and failed, in its own words
     ├── ToolTimeout (TimeoutError)              the program was too slow and was stopped
+    ├── WireError (ValueError)                  a message between processes is none, or not of this version
+    │   └── WrongVersion (ConnectionRefusedError)  the other side speaks another version
+    ├── WorkerLost (ConnectionError)            the worker has died, hangs, or cannot be reached
     └── OutputFailed (OSError)                  the result could not be put in its place
 
 Every class is also the builtin that it means, so ``except ValueError`` works as well. `DamageWarning` is a
@@ -42,6 +46,7 @@ __all__ = [
     "LimitExceeded",
     "MissingCodec",
     "NoSuchFrame",
+    "NotPortable",
     "OutputFailed",
     "SandboxMissing",
     "ToolFailed",
@@ -53,6 +58,9 @@ __all__ = [
     "UriError",
     "UriIsDirectory",
     "UriNotFound",
+    "WireError",
+    "WorkerLost",
+    "WrongVersion",
 ]
 
 
@@ -166,6 +174,10 @@ class Closed(BridgeError, RuntimeError):
     """The reader or writer is closed already."""
 
 
+class NotPortable(BridgeError, TypeError):
+    """The reader or writer cannot be pickled: no other process could open what it works on."""
+
+
 class MissingCodec(BridgeError, LookupError):
     """The program is installed, but this build of it lacks the encoder or format."""
 
@@ -180,6 +192,18 @@ class ToolFailed(BridgeError, ChildProcessError):
 
 class ToolTimeout(BridgeError, TimeoutError):
     """The program was slower than its deadline and was stopped."""
+
+
+class WireError(BridgeError, ValueError):
+    """A message between processes is malformed: not ours, cut short, too large, or out of place."""
+
+
+class WrongVersion(WireError, ConnectionRefusedError):
+    """The other side speaks another version of the protocol, so nothing is exchanged with it."""
+
+
+class WorkerLost(BridgeError, ConnectionError):
+    """The worker has died, hangs, has closed the connection, or cannot be reached."""
 
 
 class OutputFailed(BridgeError, OSError):

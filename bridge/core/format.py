@@ -18,12 +18,14 @@ import numpy as np
 
 from bridge.core.array import Array, Batch, as_array
 from bridge.core.intake import check_count, check_gathered
+from bridge.core.origin import Origin, origin_of
 from bridge.core.request import scarcity
 from bridge.errors import (
     BridgeError,
     Closed,
     DamageWarning,
     NoSuchFrame,
+    NotPortable,
     TruncatedMedia,
     UnknownFormat,
     UnsupportedPixels,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Format", "Found", "Reader", "Writer"]
 
+_NOBODY = 0  # no process has this number
 _ON_DAMAGE = ("raise", "warn", "ignore")
 # Metadata about how one file codes its pixels, or about one frame.
 _CODING = frozenset({
@@ -49,11 +52,16 @@ class _Stream:
     """What readers and writers share: a format, a request, and an end."""
 
     def __init__(self, format: Format, request: Request) -> None:
+        self._label = f"{format.name} {request.name}"
+        self._lock = threading.RLock()
+        self._doors = {os.getpid(): self._lock}
+        self._belong(format, request)
+
+    def _belong(self, format: Format, request: Request) -> None:
         self._format = format
         self._request = request
         self._closed = False
         self._owner = os.getpid()
-        self._lock = threading.RLock()
 
     @property
     def format(self) -> Format:
@@ -73,36 +81,105 @@ class _Stream:
     def __repr__(self) -> str:
         """Tell the format, the resource and the state."""
         state = "closed" if self._closed else "open"
-        return f"<{type(self).__name__} {self._format.name} {self._request.name}: {state}>"
+        return f"<{type(self).__name__} {self._label}: {state}>"
 
     def __del__(self) -> None:
         """Warn of what was dropped unclosed; its child and its files are put away by their own finalizers."""
-        if not getattr(self, "_closed", True):
+        if not getattr(self, "_closed", True) and not getattr(self, "_asleep", None):
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
 
     def _check_open(self) -> None:
-        if self._owner != os.getpid():  # what comes from its child goes to one of us only
-            raise Closed(f"{self!r} belongs to the process that this one was forked from: open it again here")
         if self._closed:
             message = f"{self!r}: open it again to go on"
             raise Closed(message)
+        if self._owner != os.getpid():  # what comes from its child goes to one of us only
+            self._elsewhere()
+
+    def _elsewhere(self) -> None:
+        """Do what is to be done where another process is the owner."""
+        raise Closed(f"{self!r} belongs to the process that this one was forked from: open it again here")
 
 
 class Reader(_Stream):
     """Reads data and metadata from a resource. Obtained by `get_reader`.
 
-    An iterator over its images, a context manager that closes, a sequence that can be indexed.
+    An iterator over its images, a context manager that closes, a sequence that can be indexed. It pickles, as what it
+    was opened with and where it stands: another process opens it again when it is first used there, and so does a
+    fork. What no other process can open raises `NotPortable`.
     """
+
+    _asleep: Origin | None = None  # what to open at the first use, in the process that this was sent to
 
     def __init__(self, format: Format, request: Request) -> None:
         super().__init__(format, request)
-        self._next = 0
+        self._begin()
+
+    def _begin(self, at: int = 0) -> None:
+        self._next = at
         try:
             with self._at_work():
-                self._open(**request.kwargs)
+                self._open(**self._request.kwargs)
         except BaseException:
             self.close()
             raise
+
+    # In another process
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as what it was opened with, and where it stands.
+
+        Raises
+        ------
+        NotPortable
+            If no other process can open that.
+        Closed
+            If it is closed.
+        """
+        if self._closed:
+            raise Closed(f"{self!r}: a closed reader is of no use to another process")
+        return _sent, (type(self), self._origin(), self._label, self._next)
+
+    def _origin(self) -> Origin:
+        return self._asleep or origin_of(self._request, self._format)
+
+    def _fall_asleep(self, origin: Origin, label: str, at: int) -> None:
+        """Be a reader that was sent here."""
+        self._asleep, self._label, self._next = origin, label, at
+        self._closed, self._owner, self._doors = False, _NOBODY, {}
+
+    def _elsewhere(self) -> None:
+        """Open it again, in this process; what belongs to another one is left to it."""
+        try:
+            origin = self._origin()
+        except NotPortable as error:
+            raise Closed(f"{self!r} belongs to the process that this one was forked from. {error}") from error
+        door = self._doors.setdefault(os.getpid(), threading.RLock())  # the old lock may be held by a thread of there
+        with turn(origin.limits), door:
+            if self._owner == os.getpid():
+                return
+            self._lock = door
+            format, request = origin.open()
+            if format.reader is not None:  # where a program is missing, another may read it
+                self.__class__ = format.reader
+            self._asleep = None
+            self._belong(format, request)
+            self._begin(self._next)
+
+    @property
+    def format(self) -> Format:
+        """The Format object of the current operation."""
+        self._wake()
+        return super().format
+
+    @property
+    def request(self) -> Request:
+        """The Request object of the current operation."""
+        self._wake()
+        return super().request
+
+    def _wake(self) -> None:
+        if self._asleep is not None:
+            self._check_open()
 
     @contextlib.contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -197,6 +274,7 @@ class Reader(_Stream):
         LimitExceeded
             If they are more than ``limits.frames_at_once``.
         """
+        self._check_open()
         check_gathered(self._request.limits, self._request.name, self._counted() if images is None else images)
 
     def expected_bytes(self) -> int | None:
@@ -209,6 +287,8 @@ class Reader(_Stream):
         """Close the reader. Has no effect if it is closed already."""
         if not self._closed:
             self._closed = True
+            if self._asleep is not None:
+                return
             try:
                 self._close()
             finally:
@@ -349,6 +429,7 @@ class Reader(_Stream):
 
     def _index(self) -> Any:
         """Give when each image is shown, a `bridge.media.index.FrameIndex`; only film and animations can."""
+        self._check_open()
         raise self._no_film()
 
     @property
@@ -397,6 +478,7 @@ class Reader(_Stream):
     def audio(self, stream: int = 0) -> np.ndarray[Any, Any]:
         """Read the sound."""
         del stream
+        self._check_open()
         raise self._no_film()
 
     def _no_film(self) -> UnknownFormat:
@@ -466,6 +548,10 @@ class Writer(_Stream):
             self.abort()
             self._put_name(error)
             raise
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Refuse to be pickled: what is half written is here."""
+        raise NotPortable(f"{self!r} cannot be sent to another process; send it the frames, or open it there")
 
     # What a program's subclass writes
 
@@ -599,6 +685,13 @@ class Writer(_Stream):
             self.close()
         else:
             self.abort()
+
+
+def _sent(kind: type[Reader], origin: Origin, label: str, at: int) -> Reader:
+    """Make the reader that another process has sent; nothing is opened before it is used."""
+    reader = kind.__new__(kind)
+    reader._fall_asleep(origin, label, at)  # noqa: SLF001 - the other half of `__reduce__`
+    return reader
 
 
 class Format:

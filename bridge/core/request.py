@@ -13,6 +13,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from bridge.core.lasting import lasting
 from bridge.core.part import Part, part_name
 from bridge.core.source import open_source, readable
 from bridge.core.target import Target, not_placed, target_for, writable
@@ -22,8 +23,9 @@ from bridge.interrupts import uninterrupted
 from bridge.limits import Limits, in_force
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from bridge.core.format import Format
     from bridge.core.spool import Spool
 
 __all__ = ["MODES", "Request", "scarcity"]
@@ -84,6 +86,10 @@ class Request:
         What the content is, as told from its first bytes; set by the catalogue.
     known : dict
         What was found out about the content, so that it need not be looked for again.
+    lasting
+        A uri by which the same can be opened again in another process; None if there is none.
+    choose : callable or None
+        Finds the format of such a request by its name; set by the catalogue.
     """
 
     def __init__(
@@ -106,6 +112,8 @@ class Request:
         self.known: dict[str, Any] = {}
         self.resource = (writable if writing else readable)(parse(uri))
         self.name = name or str(self.resource)
+        self.lasting = None if writing else lasting(self.resource)
+        self.choose: Callable[[Request, str], Format] | None = None
         self._head: bytes | None = None
         self._target: Target | None = None
         self._files = _Files()
