@@ -118,7 +118,7 @@ class Stream:
                 return None
             picture = self._come.popleft()
             self.missed += picture.missed
-            if self._lossless and not self.ended and self._connection.alive:
+            if (self._lossless or self.description.get("dependent")) and not self.ended and self._connection.alive:
                 self.grant()
             return picture
 
@@ -131,8 +131,9 @@ class Stream:
                 self._finalizer.detach() if self.ended else self._finalizer()
 
     def grant(self) -> None:
-        """Let frames come: the next one, or as many as may be on their way."""
-        wanted = self._connection.limits.zmq_queue if self._lossless else 1
+        """Let frames come: the next one, or as many as may be on their way, where they need each other."""
+        several = self._lossless or self.description.get("dependent")
+        wanted = self._connection.limits.zmq_queue if several else 1
         frames = wanted - self._granted - len(self._come)
         if frames > wanted // 2:
             self._connection.send(wire.Credit(number=self._number, frames=frames))

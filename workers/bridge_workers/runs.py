@@ -28,6 +28,7 @@ class Shot:
 
     slot: Slot
     stamp: wire.Stamp
+    layout: wire.Layout
     sequence: int
     waiting: int = 0  # deliveries in whose queues it is
 
@@ -75,6 +76,7 @@ class Run:
         self._ring, self._post, self._over = ring, post, over
         self._feed: Feed | None = None
         self._newest: Shot | None = None
+        self._key: Shot | None = None  # the newest that needs none before it
         self._end: list[BaseException | None] = []  # how it ended, once it has
         self._permits = threading.Semaphore(_AHEAD)
         self.stopped = False
@@ -93,6 +95,7 @@ class Run:
                 self._fill(feed)
             finally:
                 feed.close()
+            end = WorkerLost("the worker was told to end") if self.stopped else None
         except BaseException as error:  # noqa: BLE001 - told to the readers
             end = error
         self._post(lambda: self._ended(end))
@@ -111,7 +114,7 @@ class Run:
             if stamp is None:
                 self._ring.give_back(slot)
                 return
-            shot = Shot(slot=slot, stamp=stamp, sequence=sequence)
+            shot = Shot(slot=slot, stamp=stamp, layout=feed.layout, sequence=sequence)
             self._post(lambda shot=shot: self._arrived(shot))  # type: ignore[misc] # mypy does not infer the default
             sequence += 1
 
@@ -164,9 +167,12 @@ class Run:
         self._done()
 
     def _arrived(self, shot: Shot) -> None:
-        newest, self._newest = self._newest, shot
-        if newest is not None:
-            self._ring.give_back(newest.slot)
+        self._let_go(self._newest)
+        self._newest = shot
+        if not shot.stamp.flags & wire.NEEDS_OTHERS:
+            self._let_go(self._key)
+            self._key = shot
+            self._ring.hold(shot.slot)
         for delivery in self.deliveries:
             if delivery.lossless:
                 self._ring.hold(shot.slot)
@@ -190,17 +196,26 @@ class Run:
                 while delivery.credit and delivery.queue:
                     self._give(delivery, delivery.queue[0])
                     self._out_of(delivery.queue)
-            elif delivery.credit and self._news_for(delivery):
-                self._give(delivery, self._newest)  # type: ignore[arg-type] # there is one
+            elif delivery.credit and (news := self._news_for(delivery)) is not None:
+                self._give(delivery, news)
         except WorkerLost:
             delivery.peer.lose("it does not take its memory")
             return
-        if self._end and not delivery.queue and (self._end[0] is not None or not self._news_for(delivery)):
+        if self._end and not delivery.queue and (self._end[0] is not None or self._news_for(delivery) is None):
             self._farewell(delivery)
 
-    def _news_for(self, delivery: Delivery) -> bool:
-        """Tell whether there is a newer frame than a reader of the latest has."""
-        return not delivery.lossless and self._newest is not None and self._newest.sequence > delivery.last
+    def _news_for(self, delivery: Delivery) -> Shot | None:
+        """Give the newest frame that a reader of the latest has not got, and can decode after those that it has."""
+        newest, key = self._newest, self._key
+        if delivery.lossless or newest is None or newest.sequence <= delivery.last:
+            return None
+        if newest is key or newest.sequence == delivery.last + 1:
+            return newest
+        return key if key is not None and key.sequence > delivery.last else None
+
+    def _let_go(self, shot: Shot | None) -> None:
+        if shot is not None:
+            self._ring.give_back(shot.slot)
 
     def _give(self, delivery: Delivery, shot: Shot) -> None:
         if self._feed is None:
@@ -209,12 +224,12 @@ class Run:
             lambda slot, data: wire.Frame(
                 number=delivery.number,
                 sequence=shot.sequence,
-                layout=layout,
+                layout=shot.layout,
                 stamp=shot.stamp,
                 slot=slot,
                 data=data,
             ),
-            layout := self._feed.layout,
+            shot.layout,
             shot.slot,
         )
         delivery.credit -= 1
@@ -241,9 +256,9 @@ class Run:
     def _done(self) -> None:
         """Let go of the last frame when there is neither a feed nor a reader."""
         if self._end and not self.deliveries:
-            if self._newest is not None:
-                self._ring.give_back(self._newest.slot)
-                self._newest = None
+            self._let_go(self._newest)
+            self._let_go(self._key)
+            self._newest = self._key = None
             self._over(self)
 
     def wait(self, seconds: float) -> None:

@@ -24,6 +24,7 @@ from bridge.printing import printable
 from bridge.remote import wire
 from bridge.remote.ring import Ring
 from bridge.remote.sockets import CONTROL, MEMORY, limited
+from bridge_workers.gate import Gate
 from bridge_workers.peers import Lines, Peer
 from bridge_workers.runs import Delivery, Run
 from bridge_workers.work import Answerer, Feed, Reply, Request, Source
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from bridge.limits import Limits
 
-__all__ = ["Answerer", "Feed", "Reply", "Request", "Server", "Source", "serve"]
+__all__ = ["Answerer", "Feed", "Reply", "Request", "Server", "Source", "run", "serve"]
 
 log = logging.getLogger("bridge.worker")
 
@@ -80,6 +81,7 @@ class Server:
         self._handlers: dict[Any, Callable[[], None]] = {}
         self._routers: list[tuple[zmq.Socket[Any], zmq.Socket[Any]]] = []  # each with its monitor
         self._lines: Lines | None = None
+        self._gate: Gate | None = None
         self._peers: dict[tuple[zmq.Socket[Any], bytes], Peer] = {}
         self._by_fd: dict[tuple[zmq.Socket[Any], int], Peer] = {}
         self._runs: dict[Hashable, Run] = {}  # those that may be joined
@@ -123,6 +125,11 @@ class Server:
         self._watch(monitor, functools.partial(self._monitored, router, monitor))
         self._watch(router, functools.partial(self._hear, router))
         return router.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def admit(self, lets_in: Callable[[bytes], bool]) -> None:
+        """Have it asked which readers' keys are let in. Called before `listen`, where that is with keys."""
+        gate = self._gate = Gate(self._context, lets_in)
+        self._watch(gate.socket, gate.heard)
 
     def listen_here(self, folder: str) -> None:
         """Be reachable for readers on this machine, by two sockets in a private folder."""
@@ -198,6 +205,8 @@ class Server:
             self.work.close()
         if self._lines is not None:
             self._lines.close()
+        if self._gate is not None:
+            self._gate.close()
         for router, monitor in self._routers:
             router.disable_monitor()
             monitor.close()
@@ -449,14 +458,16 @@ class Server:
 
 
 def serve(server: Server, folder: str) -> int:
-    """Run a worker for the process that has started it: its sockets are in `folder`, it says when they are there.
+    """Run a worker for the process that has started it: its sockets are in `folder`, it says when they are there."""
+    server.listen_here(folder)
+    return run(server, "ready")
 
-    SIGTERM and SIGINT let it finish what it has begun.
-    """
+
+def run(server: Server, word: str) -> int:
+    """Run a worker that can be reached; SIGTERM and SIGINT let it finish what it has begun."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.end())
-    server.listen_here(folder)
-    print("ready", flush=True)
+    print(word, flush=True)
     server.run()
     return 0
