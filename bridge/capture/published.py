@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.core.format import Format, Reader
+from bridge.core.intake import check_size
 from bridge.core.uri import Published
-from bridge.errors import NoSuchFrame, WorkerLost
+from bridge.errors import LimitExceeded, NoSuchFrame, WireError, WorkerLost
 from bridge.media.pixels import pixel_format
 from bridge.remote.client import Client
 from bridge.remote.coding import Decoder
@@ -19,6 +20,7 @@ from bridge.remote.keys import reader_keys
 from bridge.remote.wire import DELIVERIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bridge.core.format import Found
@@ -81,14 +83,13 @@ class PublishedReader(Reader):
         self._connections = self._given = 0
         self._last: Found | None = None
         self._sequence = -1
-        self._stream = self._connected()
+        self._stream = self._connected(time.monotonic() + self._deadline)
 
-    def _connected(self) -> Stream:
-        """Connect, as soon as the worker is there, within the deadline."""
-        until = time.monotonic() + self._deadline
+    def _connected(self, until: float) -> Stream:
+        """Connect, as soon as the worker is there."""
         while True:
             try:
-                return self._connect(until - time.monotonic())
+                return self._connect(max(0.1, until - time.monotonic()))
             except WorkerLost as error:
                 self._let_go()
                 if time.monotonic() + _PAUSE >= until or self._leaving.wait(_PAUSE):
@@ -103,11 +104,27 @@ class PublishedReader(Reader):
             prepare=self._keys.prepare if self._keys is not None else None,
         )
         stream = client.open(delivery=self._delivery, seconds=max(seconds, self.request.limits.first_frame))
+        self._check(stream.description)
         if stream.description.get("encode"):
             self._decoder = Decoder(stream.description, subject=self.request.name, limits=self.request.limits)
         self._connections += 1
         self._facts = client.facts
         return stream
+
+    def _check(self, description: Mapping[str, Any]) -> None:
+        """Refuse frames that are larger than the limits have it, before one comes."""
+        try:
+            width, height = (int(extent) for extent in description["size"])
+            size = math.prod(int(extent) for extent in description["shape"]) * np.dtype(description["dtype"]).itemsize
+        except (KeyError, TypeError, ValueError) as error:
+            raise WireError(f"{self.request.name} describes its frames as no worker does: {error!r}") from None
+        check_size(self.request.limits, self.request.name, width, height)
+        most = self.request.limits.zmq_message
+        if size > most and not description.get("encode"):
+            raise LimitExceeded(
+                f"{self.request.name} has frames of {size} bytes, and the limit zmq_message is {most}; "
+                "raise it with limits=bridge.Limits(zmq_message=...), or have them sent compressed"
+            )
 
     def _explained(self, error: WorkerLost) -> WorkerLost:
         message = f"{self.request.name}: no worker answers, in {self._deadline:g} s (deadline=)"
@@ -117,14 +134,18 @@ class PublishedReader(Reader):
         return WorkerLost(f"{message}: {error}")
 
     def _picture(self) -> Picture | None:
-        """Wait for a frame; where the worker is lost, for another one."""
+        """Wait for a frame; where the worker is lost, connect again until one comes."""
+        until = math.inf
         while True:
             try:
                 return self._stream.read(self.request.limits.stall)
-            except WorkerLost:
+            except WorkerLost as error:
                 self._let_go()
                 self._sequence = -1
-                self._stream = self._connected()
+                until = min(until, time.monotonic() + self._deadline)
+                if time.monotonic() >= until:
+                    raise self._explained(error) from None
+                self._stream = self._connected(until)
 
     def _data(self, index: int) -> Found | None:
         if self._last is not None and index == self._given - 1:

@@ -48,10 +48,7 @@ class CodedFeed:
         raw = feed.layout
         self.layout = Layout(dtype=_BYTES, shape=(raw.nbytes + _SPARE,))
         try:
-            width, height = feed.description["size"]
-            self._ours, theirs = socket.socketpair()
-            with theirs:
-                self._child = self._started(raw, (int(width), int(height)), theirs)
+            self._child, self._ours = self._started(raw)
         except BaseException:
             feed.close()
             raise
@@ -75,10 +72,18 @@ class CodedFeed:
             "dtype": raw.dtype.str,
         }
 
-    def _started(self, raw: Layout, size: tuple[int, int], source: socket.socket) -> Child:
-        tool, arguments = encoder_command(self._encoding, raw.pixels, size)
-        limits = in_force()
-        return Child((tool.path, *arguments), subject=f"{tool}", box=box_for(limits, "encoder"), stdin=source.fileno())
+    def _started(self, raw: Layout) -> tuple[Child, socket.socket]:
+        """Start the compressor; give it, and the socket by which frames go to it."""
+        width, height = self._feed.description["size"]
+        tool, arguments = encoder_command(self._encoding, raw.pixels, (int(width), int(height)))
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                box = box_for(in_force(), "encoder")
+                return Child((tool.path, *arguments), subject=str(tool), box=box, stdin=theirs.fileno()), ours
+            except BaseException:
+                ours.close()
+                raise
 
     def fill(self, memory: memoryview) -> Stamp | None:
         """Wait for a frame, and read it into the beginning of memory; `layout` then tells its size."""

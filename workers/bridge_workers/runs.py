@@ -95,9 +95,10 @@ class Run:
                 self._fill(feed)
             finally:
                 feed.close()
-            end = WorkerLost("the worker was told to end") if self.stopped else None
         except BaseException as error:  # noqa: BLE001 - told to the readers
             end = error
+        if self.stopped:  # whatever the feed says of that
+            end = WorkerLost("the worker was told to end")
         self._post(lambda: self._ended(end))
 
     def _fill(self, feed: Feed) -> None:
