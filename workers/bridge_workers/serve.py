@@ -42,6 +42,7 @@ log = logging.getLogger("bridge.worker")
 _DRAIN = 5.0  # seconds that work that has begun may take, once we are to end
 _REQUESTS = 64  # of one reader, at a time
 _STREAMS = 16
+_TOLD = "the worker was told to end"
 
 
 class Server:
@@ -65,7 +66,7 @@ class Server:
         work: Source | Answerer,
         *,
         limits: Limits | None = None,
-        slots: int = 8,
+        slots: int = 16,
         memory: int = 1 << 30,
     ) -> None:
         import zmq
@@ -180,11 +181,11 @@ class Server:
     def _drain(self) -> None:
         deadline = time.monotonic() + _DRAIN
         for run in list(self._all_runs):
-            run.stop()
+            run.stop(_TOLD)
         while (self._busy or self._all_runs) and time.monotonic() < deadline:
             self._turn(max(0.0, deadline - time.monotonic()))
         for peer in list(self._peers.values()):
-            peer.send(wire.Bye(reason="the worker was told to end"))
+            peer.send(wire.Bye(reason=_TOLD))
             self._forget(peer)
 
     def _close(self) -> None:
@@ -255,6 +256,8 @@ class Server:
                 raise WireError("a connection wants shared memory, and has no line for it")
         peer = Peer(router, name, line=line, ring=self._ring, limits=self.limits, lose=self._lose)
         self._peers[key] = peer
+        for known, monitor in self._routers:  # who had this descriptor before has gone, and the monitor knows
+            self._monitored(known, monitor)
         if isinstance(fd, int):
             self._by_fd[router, fd] = peer
         if line is not None:
@@ -282,7 +285,7 @@ class Server:
             if not message.number or message.number in peer.deliveries or message.number in peer.requests:
                 raise WireError(f"the number {message.number} is taken")
             if self.ending:
-                raise WorkerLost("the worker was told to end")
+                raise WorkerLost(_TOLD)
             call(peer, message)
         except BridgeError as error:
             self.counts["faults"] += 1
