@@ -157,6 +157,13 @@ class Server:
         self.ending = True
         self._nudge()
 
+    def heed(self, *numbers: int) -> None:
+        """Have these signals end it. Called in the main thread."""
+        # A signal may come to any thread, and does not wake this one up: what Python's own handler writes does.
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, lambda *_: self.end())
+
     def post(self, call: Callable[[], None]) -> None:
         """Have something called in the thread of the loop."""
         self._posted.append(call)
@@ -205,6 +212,8 @@ class Server:
             router.close()
         self._context.term()
         self._ring.close()
+        if threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(-1)
         self._wake.close()
         self._woken.close()
 
@@ -457,8 +466,7 @@ def serve(server: Server, folder: str) -> int:
     SIGTERM and SIGINT let it finish what it has begun.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.end())
+    server.heed(signal.SIGTERM, signal.SIGINT)
     server.listen_here(folder)
     print("ready", flush=True)
     server.run()
