@@ -36,7 +36,7 @@ class Kind:
 
     module: str
     help: str
-    slots: int = 8
+    slots: int = 16
     published: bool = True
 
 

@@ -78,6 +78,7 @@ class Run:
         self._newest: Shot | None = None
         self._key: Shot | None = None  # the newest that needs none before it
         self._end: list[BaseException | None] = []  # how it ended, once it has
+        self._why = ""  # it was stopped
         self._permits = threading.Semaphore(_AHEAD)
         self.stopped = False
         self._thread = threading.Thread(target=self._work, name="framebridge-feed", daemon=True)
@@ -97,8 +98,6 @@ class Run:
                 feed.close()
         except BaseException as error:  # noqa: BLE001 - told to the readers
             end = error
-        if self.stopped:  # whatever the feed says of that
-            end = WorkerLost("the worker was told to end")
         self._post(lambda: self._ended(end))
 
     def _fill(self, feed: Feed) -> None:
@@ -154,14 +153,15 @@ class Run:
             return
         self.deliveries.remove(delivery)
         while delivery.queue:
-            self._out_of(delivery.queue)
+            self._done_with(delivery.queue.popleft())
         if not self.deliveries:
             self.stop()
 
-    def stop(self) -> None:
+    def stop(self, why: str = "closed") -> None:
         """End the feed, whoever reads it."""
         if not self.stopped:
             self.stopped = True
+            self._why = why
             self._permits.release()
             if self._feed is not None:
                 self._feed.close()
@@ -185,7 +185,7 @@ class Run:
             self._pump(delivery)
 
     def _ended(self, error: BaseException | None) -> None:
-        self._end.append(error)
+        self._end.append(WorkerLost(self._why) if self.stopped else error)
         for delivery in list(self.deliveries):
             self._pump(delivery)
         self._done()
@@ -195,15 +195,23 @@ class Run:
         try:
             if delivery.lossless:
                 while delivery.credit and delivery.queue:
-                    self._give(delivery, delivery.queue[0])
-                    self._out_of(delivery.queue)
+                    shot = delivery.queue.popleft()
+                    try:
+                        self._give(delivery, shot)
+                    finally:
+                        self._done_with(shot)
             elif delivery.credit and (news := self._news_for(delivery)) is not None:
                 self._give(delivery, news)
         except WorkerLost:
             delivery.peer.lose("it does not take its memory")
-            return
-        if self._end and not delivery.queue and (self._end[0] is not None or self._news_for(delivery) is None):
+        if delivery in self.deliveries and self._at_end(delivery):
             self._farewell(delivery)
+
+    def _at_end(self, delivery: Delivery) -> bool:
+        """Tell whether a reader has had all that it shall have; an error waits for no newest frame."""
+        if not self._end or delivery.queue:
+            return False
+        return self._end[0] is not None or self._news_for(delivery) is None
 
     def _news_for(self, delivery: Delivery) -> Shot | None:
         """Give the newest frame that a reader of the latest has not got, and can decode after those that it has."""
@@ -237,18 +245,16 @@ class Run:
         delivery.last = shot.sequence
 
     def _farewell(self, delivery: Delivery) -> None:
-        if delivery in self.deliveries:
-            self.deliveries.remove(delivery)
-            error = self._end[0]
-            if error is None:
-                delivery.peer.send(wire.Bye(number=delivery.number, reason="end"))
-            else:
-                delivery.peer.send(wire.Fault.of(delivery.number, error))
-            delivery.peer.deliveries.pop(delivery.number, None)
-            self._done()
+        self.deliveries.remove(delivery)
+        delivery.peer.deliveries.pop(delivery.number, None)
+        error = self._end[0]
+        if error is None:
+            delivery.peer.send(wire.Bye(number=delivery.number, reason="end"))
+        else:
+            delivery.peer.send(wire.Fault.of(delivery.number, error))
+        self._done()
 
-    def _out_of(self, queue: deque[Shot]) -> None:
-        shot = queue.popleft()
+    def _done_with(self, shot: Shot) -> None:
         shot.waiting -= 1
         if not shot.waiting:
             self._permits.release()

@@ -43,6 +43,7 @@ log = logging.getLogger("bridge.worker")
 _DRAIN = 5.0  # seconds that work that has begun may take, once we are to end
 _REQUESTS = 64  # of one reader, at a time
 _STREAMS = 16
+_TOLD = "the worker was told to end"
 
 
 class Server:
@@ -66,7 +67,7 @@ class Server:
         work: Source | Answerer,
         *,
         limits: Limits | None = None,
-        slots: int = 8,
+        slots: int = 16,
         memory: int = 1 << 30,
     ) -> None:
         import zmq
@@ -163,6 +164,13 @@ class Server:
         self.ending = True
         self._nudge()
 
+    def heed(self, *numbers: int) -> None:
+        """Have these signals end it. Called in the main thread."""
+        # A signal may come to any thread, and does not wake this one up: what Python's own handler writes does.
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, lambda *_: self.end())
+
     def post(self, call: Callable[[], None]) -> None:
         """Have something called in the thread of the loop."""
         self._posted.append(call)
@@ -187,11 +195,11 @@ class Server:
     def _drain(self) -> None:
         deadline = time.monotonic() + _DRAIN
         for run in list(self._all_runs):
-            run.stop()
+            run.stop(_TOLD)
         while (self._busy or self._all_runs) and time.monotonic() < deadline:
             self._turn(max(0.0, deadline - time.monotonic()))
         for peer in list(self._peers.values()):
-            peer.send(wire.Bye(reason="the worker was told to end"))
+            peer.send(wire.Bye(reason=_TOLD))
             self._forget(peer)
 
     def _close(self) -> None:
@@ -213,6 +221,8 @@ class Server:
             router.close()
         self._context.term()
         self._ring.close()
+        if threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(-1)
         self._wake.close()
         self._woken.close()
 
@@ -264,6 +274,8 @@ class Server:
                 raise WireError("a connection wants shared memory, and has no line for it")
         peer = Peer(router, name, line=line, ring=self._ring, limits=self.limits, lose=self._lose)
         self._peers[key] = peer
+        for known, monitor in self._routers:  # who had this descriptor before has gone, and the monitor knows
+            self._monitored(known, monitor)
         if isinstance(fd, int):
             self._by_fd[router, fd] = peer
         if line is not None:
@@ -291,7 +303,7 @@ class Server:
             if not message.number or message.number in peer.deliveries or message.number in peer.requests:
                 raise WireError(f"the number {message.number} is taken")
             if self.ending:
-                raise WorkerLost("the worker was told to end")
+                raise WorkerLost(_TOLD)
             call(peer, message)
         except BridgeError as error:
             self.counts["faults"] += 1
@@ -466,8 +478,7 @@ def serve(server: Server, folder: str) -> int:
 def run(server: Server, word: str) -> int:
     """Run a worker that can be reached; SIGTERM and SIGINT let it finish what it has begun."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.end())
+    server.heed(signal.SIGTERM, signal.SIGINT)
     print(word, flush=True)
     server.run()
     return 0
