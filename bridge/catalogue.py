@@ -9,12 +9,13 @@ from bridge.arrays.floats import float_formats
 from bridge.arrays.npy import NpyFormat, NpzFormat
 from bridge.arrays.targa import TargaFormat
 from bridge.arrays.tiff import TiffFormat
+from bridge.capture.published import PublishedFormat
 from bridge.core.format import Format
 from bridge.core.intake import check_file
 from bridge.core.manager import FormatManager
 from bridge.core.request import Request
 from bridge.core.sequence import SeriesFormat
-from bridge.core.uri import Series
+from bridge.core.uri import Published, Series
 from bridge.errors import ForbiddenFormat
 from bridge.ffmpeg.animation import animation_formats
 from bridge.ffmpeg.avif import SequenceFormat
@@ -47,6 +48,7 @@ def _ordered() -> FormatManager:
         *animation_formats(),
         SequenceFormat(),
         *film_formats(),
+        PublishedFormat(),
     ]
     for format in ordered:
         manager.add_format(format)
@@ -106,6 +108,8 @@ def reader_for(request: Request, name: str | None) -> Format:
         If none does; `ForbiddenFormat` if that is for want of trust.
     """
     request.choose = reader_for
+    if isinstance(request.resource, Published):
+        return formats.find_reader(request, name or "ZMQ")
     request.kind = None if isinstance(request.resource, Series) else sniff(request.head)
     _check_trust(request)
     check_file(request.limits, request.name, request.kind, 0 if request.kind is None else request.size)

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.core.uri import Device, FileObject, FilePath, RawBytes, Series, Url, ZipMember
+from bridge.core.uri import Device, FileObject, FilePath, Published, RawBytes, Series, Url, ZipMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,5 +51,6 @@ _FORMS: dict[type, Callable[[Any], Any]] = {
     RawBytes: lambda resource: resource.data,
     Url: lambda resource: resource.address,
     Device: str,
+    Published: str,
     FileObject: lambda resource: _path_of(resource.file),
 }

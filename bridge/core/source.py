@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.core.archive import ArchiveLimits, read_member, split
-from bridge.core.uri import Device, FileObject, FilePath, RawBytes, Resource, Series, Url, ZipMember
+from bridge.core.uri import Device, FileObject, FilePath, Published, RawBytes, Resource, Series, Url, ZipMember
 from bridge.errors import BridgeError, CorruptMedia, ForbiddenUri, UriError, UriIsDirectory, UriNotFound
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ def open_source(resource: Resource, limits: Limits) -> Opened:
     """
     if isinstance(resource, FilePath):
         return Opened(descriptor=_open_file(resource, limits), file_name=resource.path.name)
-    if isinstance(resource, Series):
-        return Opened(descriptor=os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), file_name=Path(resource.pattern).name)
+    if isinstance(resource, Series | Published):  # their readers look for the content
+        name = Path(resource.pattern).name if isinstance(resource, Series) else ""
+        return Opened(descriptor=os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), file_name=name)
     spool, file_name = _spooled(resource, limits)
     if not spool.size:
         spool.close()

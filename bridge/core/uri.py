@@ -16,6 +16,7 @@ __all__ = [
     "Device",
     "FileObject",
     "FilePath",
+    "Published",
     "RawBytes",
     "Resource",
     "ReturnBytes",
@@ -29,6 +30,7 @@ __all__ = [
 RETURN_BYTES = "<bytes>"
 
 _DEVICE = re.compile(r"<(video\d+|screen|clipboard)>")
+_PUBLISHED = re.compile(r"zmq\+(tcp://(?:[\w.-]+|\[[0-9a-f:.%\w]+\]):\d{1,5})/?", re.ASCII | re.IGNORECASE)
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 
@@ -111,6 +113,17 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What a worker publishes; `address` is ZeroMQ's."""
+
+    address: str
+
+    def __str__(self) -> str:
+        """Give it as the user writes it."""
+        return f"zmq+{self.address}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnBytes:
     """No file: the writing call returns the content."""
 
@@ -119,7 +132,7 @@ class ReturnBytes:
         return RETURN_BYTES
 
 
-Resource = FilePath | ZipMember | Series | FileObject | RawBytes | Url | Device | ReturnBytes
+Resource = FilePath | ZipMember | Series | FileObject | RawBytes | Url | Device | Published | ReturnBytes
 
 
 def sequence(pattern: str | os.PathLike[str]) -> Series:
@@ -180,7 +193,16 @@ def _parse_text(uri: str) -> Resource:
     match = _URL.match(uri)
     if uri[:6].lower() == "file:/" and (match is None or match[1].lower() == "file"):
         return _local(uri)
+    if match and match[1].lower().startswith("zmq"):
+        return _published(uri)
     return _path(uri) if match is None else Url(address=uri)
+
+
+def _published(uri: str) -> Published:
+    match = _PUBLISHED.fullmatch(uri)
+    if match is None:
+        raise UriError(f"{printable(uri)} names no worker: write zmq+tcp://HOST:PORT")
+    return Published(address=match[1].lower())
 
 
 def _local(uri: str) -> FilePath:

@@ -29,6 +29,8 @@ class FrameHead:
         Samples a pixel and the largest value of one, where the stream says so (PNM and PAM).
     prefix : bytes
         First bytes of the frame that the stream has left out (NUT's elision headers).
+    key : bool
+        Whether it is decoded without others; raw frames always are.
     """
 
     width: int
@@ -39,6 +41,7 @@ class FrameHead:
     channels: int | None = None
     maxval: int | None = None
     prefix: bytes = b""
+    key: bool = True
 
 
 class NeedMore(Exception):

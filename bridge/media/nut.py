@@ -1,7 +1,7 @@
 """NUT, as ffmpeg writes it for raw video: each frame says its size and its time. Pure; the bytes come from elsewhere.
 
 Written to the NUT specification (version 3, what every ffmpeg from 4 to 9 writes unless told otherwise).
-Only what a raw video stream on a pipe needs is read; checksums are not verified, because a pipe does not flip bits.
+Only what a stream of video on a pipe needs is read; checksums are not verified, because a pipe does not flip bits.
 `NutStream` is the other way: raw frames with their times, for ffmpeg to read.
 """
 
@@ -23,7 +23,7 @@ _SYNCPOINT = 0x4E4BE4ADEECA4569
 _INDEX = 0x4E58DD672F23E64E
 _INFO = 0x4E49AB68B596BA78
 
-_CODED_PTS, _STREAM_ID, _SIZE_MSB, _CHECKSUM, _RESERVED = 8, 16, 32, 64, 128
+_KEY, _CODED_PTS, _STREAM_ID, _SIZE_MSB, _CHECKSUM, _RESERVED = 1, 8, 16, 32, 64, 128
 _HEADER_IDX, _MATCH_TIME, _CODED, _INVALID = 1024, 2048, 4096, 8192
 
 _NEWEST_VERSION = 3
@@ -72,9 +72,15 @@ class NutFraming:
     """Reads the heads of the frames of a NUT stream with one raw video stream.
 
     Feed it with `head`; between two heads the caller takes ``size - len(prefix)`` bytes of pixels.
+
+    Attributes
+    ----------
+    tag, config : bytes
+        Which codec it is, and what its decoder wants to know beforehand; known with the first head.
     """
 
     def __init__(self) -> None:
+        self.tag = self.config = b""
         self._codes: list[_FrameCode] = []
         self._time_bases: list[Fraction] = []
         self._elision: list[bytes] = [b""]
@@ -155,13 +161,13 @@ class NutFraming:
         if _varint(body) != 0:
             message = "the NUT stream holds something else than video"
             raise CorruptMedia(message)
-        body.take(_varint(body))  # fourcc
+        self.tag = body.take(_varint(body))
         clock, msb_shift = _varint(body), _varint(body)
         if clock >= len(self._time_bases) or msb_shift > _MOST_SHIFT:
             raise CorruptMedia("the NUT stream's header contradicts its main header")
         for _ in range(3):  # max_pts_distance, decode_delay, stream_flags
             _varint(body)
-        body.take(_varint(body))  # codec specific data
+        self.config = body.take(_varint(body))
         self._video = _Video(_varint(body), _varint(body), self._time_bases[clock], msb_shift)
 
     def _syncpoint(self, body: Cursor) -> None:
@@ -200,6 +206,7 @@ class NutFraming:
             pts=pts,
             time_base=video.time_base,
             prefix=prefix,
+            key=bool(flags & _KEY),
         )
 
     def _elision_header(self, index: int) -> bytes:
@@ -280,7 +287,6 @@ def _frame_codes(body: Cursor) -> list[_FrameCode]:
 _SHIFT = 7  # a time stamp of at least 1 << _SHIFT is a whole one
 _APART = 1 << 62  # time stamps may be any distance apart
 _DISTANCE = 65536  # between two sync points: there is one before each frame
-_KEY = 1
 # FFmpeg's tags of raw video (libavcodec/raw.c) for the formats that arrays have.
 _FOURCC = {"gray": b"Y800", "ya8": b"Y2\0\x08", "rgb24": b"RGB\x18", "rgba": b"RGBA",
            "gray16le": b"Y1\0\x10", "rgb48le": b"RGB0", "rgba64le": b"RBA@"}  # fmt: skip

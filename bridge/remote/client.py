@@ -214,7 +214,14 @@ class Client:
             self._begin()
             number = self._number()
             lossless = delivery == "lossless"
-            stream = Stream(self._connection, number, lossless=lossless, copy=copy, forsaken=self._forsaken)
+            stream = Stream(
+                self._connection,
+                number,
+                lossless=lossless,
+                copy=copy,
+                forsake=self._forsake,
+                forsaken=self._forsaken,
+            )
             self._connection.send(wire.Open(number=number, delivery=delivery, options=options or {}))
             self._streams[number] = stream
             self._replies[number] = None

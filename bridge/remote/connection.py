@@ -31,8 +31,8 @@ __all__ = ["Connection"]
 class Connection:
     """A connection, greeted. Whoever uses it holds its `lock`.
 
-    No thread stands behind it: a worker is asked for signs of life while somebody waits for it, and ZeroMQ's own
-    heartbeats tell the worker that we are there while nobody does. It belongs to the process that made it.
+    No thread stands behind it: a worker is asked for signs of life while somebody waits for it. It belongs to the
+    process that made it.
 
     Parameters
     ----------

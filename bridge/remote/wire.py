@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DELIVERIES",
+    "NEEDS_OTHERS",
     "VERSION",
     "Answer",
     "Ask",
@@ -75,6 +76,7 @@ Bytes = bytes | memoryview
 VERSION = 1
 BODY = 1 << 20  # bytes of JSON
 DELIVERIES = ("latest", "lossless")
+NEEDS_OTHERS = 2  # a flag of stamps
 _MAGIC = b"FBRG"
 _HEAD = struct.Struct("<4sHBBI")
 _COUNT = struct.Struct("<I")
@@ -139,7 +141,8 @@ class Stamp:
     time_base : fractions.Fraction
         Seconds.
     flags : int
-        1: frames before it were lost at the source. The rest is free.
+        1: frames before it were lost at the source. 2: it is decoded with the help of those before it. The rest is
+        free.
     """
 
     captured: int

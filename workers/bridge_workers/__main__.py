@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.errors import BridgeError
+from bridge.remote.keys import make_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +30,14 @@ class Kind:
         What it is for.
     slots : int
         How many slots of shared memory it keeps.
+    published : bool
+        Whether its frames may be read on other machines.
     """
 
     module: str
     help: str
-    slots: int = 8
+    slots: int = 16
+    published: bool = True
 
 
 KINDS = {
@@ -46,29 +50,63 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         prog="framebridge-worker", description="Hands frames, or answers, to readers in other processes."
     )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    keygen = kinds.add_parser(
+        "keygen",
+        help="makes keys for a worker and its readers",
+        description="Makes keys: those of the worker once, and a pair for each reader.",
+    )
+    keygen.add_argument("folder", help="where they go")
+    keygen.add_argument("readers", nargs="*", default=["reader"], help="names of readers, each gets keys of its own")
     for name, kind in KINDS.items():
         one = kinds.add_parser(name, help=kind.help, description=f"Worker: {kind.help}.")
-        where = one.add_mutually_exclusive_group(required=True)
-        where.add_argument("--at", metavar="FOLDER", help="private folder for the worker's sockets")
-        where.add_argument("--supervised", action="store_true", help="they go where temporary files do: a private one")
         if name in arguments:  # the others' modules need not be there
-            importlib.import_module(kind.module).add_arguments(one)
+            _add_options(one, kind)
     return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, kind: Kind) -> None:
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--at", metavar="FOLDER", help="private folder for the worker's sockets")
+    where.add_argument("--supervised", action="store_true", help="they go where temporary files do: a private one")
+    if kind.published:
+        from bridge_workers.publish import add_publishing
+
+        where.add_argument("--publish", metavar="ADDRESS", help="tcp://HOST:PORT, for readers on other machines")
+        add_publishing(parser)
+    importlib.import_module(kind.module).add_arguments(parser)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker that the command line names until it is told to end; give the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser(arguments).parse_args(arguments)
-    kind = KINDS[options.kind]
-    from bridge_workers.serve import Server, serve
-
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] not in (*KINDS, "keygen") and not given[0].startswith("-"):
+        given.insert(0, "file")  # `framebridge-worker FILE` is short for that
+    options = _parser(given).parse_args(given)
     try:
-        work = importlib.import_module(kind.module).make(options)
-        return serve(Server(options.kind, work, slots=kind.slots), options.at or tempfile.gettempdir())
+        return _keygen(options) if options.kind == "keygen" else _work(KINDS[options.kind], options)
     except (BridgeError, OSError) as error:
         print(f"framebridge-worker: {error}", file=sys.stderr)
         return 1
+
+
+def _work(kind: Kind, options: argparse.Namespace) -> int:
+    from bridge_workers.serve import Server, serve
+
+    module = importlib.import_module(kind.module)
+    work = module.make(options)
+    if not getattr(options, "publish", None):
+        return serve(Server(options.kind, work, slots=kind.slots), options.at or tempfile.gettempdir())
+    from bridge_workers.publish import Published, publish
+
+    fixed = module.published(options) if hasattr(module, "published") else {}
+    server = Server(options.kind, Published(work, fixed, options.encode), slots=kind.slots)
+    return publish(server, options.publish, options.keys)
+
+
+def _keygen(options: argparse.Namespace) -> int:
+    for path in make_keys(options.folder, options.readers):
+        print(path)
+    return 0
 
 
 if __name__ == "__main__":

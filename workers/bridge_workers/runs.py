@@ -28,6 +28,7 @@ class Shot:
 
     slot: Slot
     stamp: wire.Stamp
+    layout: wire.Layout
     sequence: int
     waiting: int = 0  # deliveries in whose queues it is
 
@@ -75,7 +76,9 @@ class Run:
         self._ring, self._post, self._over = ring, post, over
         self._feed: Feed | None = None
         self._newest: Shot | None = None
+        self._key: Shot | None = None  # the newest that needs none before it
         self._end: list[BaseException | None] = []  # how it ended, once it has
+        self._why = ""  # it was stopped
         self._permits = threading.Semaphore(_AHEAD)
         self.stopped = False
         self._thread = threading.Thread(target=self._work, name="framebridge-feed", daemon=True)
@@ -111,7 +114,7 @@ class Run:
             if stamp is None:
                 self._ring.give_back(slot)
                 return
-            shot = Shot(slot=slot, stamp=stamp, sequence=sequence)
+            shot = Shot(slot=slot, stamp=stamp, layout=feed.layout, sequence=sequence)
             self._post(lambda shot=shot: self._arrived(shot))  # type: ignore[misc] # mypy does not infer the default
             sequence += 1
 
@@ -150,23 +153,27 @@ class Run:
             return
         self.deliveries.remove(delivery)
         while delivery.queue:
-            self._out_of(delivery.queue)
+            self._done_with(delivery.queue.popleft())
         if not self.deliveries:
             self.stop()
 
-    def stop(self) -> None:
+    def stop(self, why: str = "closed") -> None:
         """End the feed, whoever reads it."""
         if not self.stopped:
             self.stopped = True
+            self._why = why
             self._permits.release()
             if self._feed is not None:
                 self._feed.close()
         self._done()
 
     def _arrived(self, shot: Shot) -> None:
-        newest, self._newest = self._newest, shot
-        if newest is not None:
-            self._ring.give_back(newest.slot)
+        self._let_go(self._newest)
+        self._newest = shot
+        if not shot.stamp.flags & wire.NEEDS_OTHERS:
+            self._let_go(self._key)
+            self._key = shot
+            self._ring.hold(shot.slot)
         for delivery in self.deliveries:
             if delivery.lossless:
                 self._ring.hold(shot.slot)
@@ -178,7 +185,7 @@ class Run:
             self._pump(delivery)
 
     def _ended(self, error: BaseException | None) -> None:
-        self._end.append(error)
+        self._end.append(WorkerLost(self._why) if self.stopped else error)
         for delivery in list(self.deliveries):
             self._pump(delivery)
         self._done()
@@ -188,19 +195,36 @@ class Run:
         try:
             if delivery.lossless:
                 while delivery.credit and delivery.queue:
-                    self._give(delivery, delivery.queue[0])
-                    self._out_of(delivery.queue)
-            elif delivery.credit and self._news_for(delivery):
-                self._give(delivery, self._newest)  # type: ignore[arg-type] # there is one
+                    shot = delivery.queue.popleft()
+                    try:
+                        self._give(delivery, shot)
+                    finally:
+                        self._done_with(shot)
+            elif delivery.credit and (news := self._news_for(delivery)) is not None:
+                self._give(delivery, news)
         except WorkerLost:
             delivery.peer.lose("it does not take its memory")
-            return
-        if self._end and not delivery.queue and (self._end[0] is not None or not self._news_for(delivery)):
+        if delivery in self.deliveries and self._at_end(delivery):
             self._farewell(delivery)
 
-    def _news_for(self, delivery: Delivery) -> bool:
-        """Tell whether there is a newer frame than a reader of the latest has."""
-        return not delivery.lossless and self._newest is not None and self._newest.sequence > delivery.last
+    def _at_end(self, delivery: Delivery) -> bool:
+        """Tell whether a reader has had all that it shall have; an error waits for no newest frame."""
+        if not self._end or delivery.queue:
+            return False
+        return self._end[0] is not None or self._news_for(delivery) is None
+
+    def _news_for(self, delivery: Delivery) -> Shot | None:
+        """Give the newest frame that a reader of the latest has not got, and can decode after those that it has."""
+        newest, key = self._newest, self._key
+        if delivery.lossless or newest is None or newest.sequence <= delivery.last:
+            return None
+        if newest is key or newest.sequence == delivery.last + 1:
+            return newest
+        return key if key is not None and key.sequence > delivery.last else None
+
+    def _let_go(self, shot: Shot | None) -> None:
+        if shot is not None:
+            self._ring.give_back(shot.slot)
 
     def _give(self, delivery: Delivery, shot: Shot) -> None:
         if self._feed is None:
@@ -209,30 +233,28 @@ class Run:
             lambda slot, data: wire.Frame(
                 number=delivery.number,
                 sequence=shot.sequence,
-                layout=layout,
+                layout=shot.layout,
                 stamp=shot.stamp,
                 slot=slot,
                 data=data,
             ),
-            layout := self._feed.layout,
+            shot.layout,
             shot.slot,
         )
         delivery.credit -= 1
         delivery.last = shot.sequence
 
     def _farewell(self, delivery: Delivery) -> None:
-        if delivery in self.deliveries:
-            self.deliveries.remove(delivery)
-            error = self._end[0]
-            if error is None:
-                delivery.peer.send(wire.Bye(number=delivery.number, reason="end"))
-            else:
-                delivery.peer.send(wire.Fault.of(delivery.number, error))
-            delivery.peer.deliveries.pop(delivery.number, None)
-            self._done()
+        self.deliveries.remove(delivery)
+        delivery.peer.deliveries.pop(delivery.number, None)
+        error = self._end[0]
+        if error is None:
+            delivery.peer.send(wire.Bye(number=delivery.number, reason="end"))
+        else:
+            delivery.peer.send(wire.Fault.of(delivery.number, error))
+        self._done()
 
-    def _out_of(self, queue: deque[Shot]) -> None:
-        shot = queue.popleft()
+    def _done_with(self, shot: Shot) -> None:
         shot.waiting -= 1
         if not shot.waiting:
             self._permits.release()
@@ -241,9 +263,9 @@ class Run:
     def _done(self) -> None:
         """Let go of the last frame when there is neither a feed nor a reader."""
         if self._end and not self.deliveries:
-            if self._newest is not None:
-                self._ring.give_back(self._newest.slot)
-                self._newest = None
+            self._let_go(self._newest)
+            self._let_go(self._key)
+            self._newest = self._key = None
             self._over(self)
 
     def wait(self, seconds: float) -> None:

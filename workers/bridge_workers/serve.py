@@ -24,6 +24,7 @@ from bridge.printing import printable
 from bridge.remote import wire
 from bridge.remote.ring import Ring
 from bridge.remote.sockets import CONTROL, MEMORY, limited
+from bridge_workers.gate import Gate
 from bridge_workers.peers import Lines, Peer
 from bridge_workers.runs import Delivery, Run
 from bridge_workers.work import Answerer, Feed, Reply, Request, Source
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
 
     from bridge.limits import Limits
 
-__all__ = ["Answerer", "Feed", "Reply", "Request", "Server", "Source", "serve"]
+__all__ = ["Answerer", "Feed", "Reply", "Request", "Server", "Source", "run", "serve"]
 
 log = logging.getLogger("bridge.worker")
 
 _DRAIN = 5.0  # seconds that work that has begun may take, once we are to end
 _REQUESTS = 64  # of one reader, at a time
 _STREAMS = 16
+_TOLD = "the worker was told to end"
 
 
 class Server:
@@ -65,7 +67,7 @@ class Server:
         work: Source | Answerer,
         *,
         limits: Limits | None = None,
-        slots: int = 8,
+        slots: int = 16,
         memory: int = 1 << 30,
     ) -> None:
         import zmq
@@ -80,6 +82,7 @@ class Server:
         self._handlers: dict[Any, Callable[[], None]] = {}
         self._routers: list[tuple[zmq.Socket[Any], zmq.Socket[Any]]] = []  # each with its monitor
         self._lines: Lines | None = None
+        self._gate: Gate | None = None
         self._peers: dict[tuple[zmq.Socket[Any], bytes], Peer] = {}
         self._by_fd: dict[tuple[zmq.Socket[Any], int], Peer] = {}
         self._runs: dict[Hashable, Run] = {}  # those that may be joined
@@ -124,6 +127,11 @@ class Server:
         self._watch(router, functools.partial(self._hear, router))
         return router.getsockopt_string(zmq.LAST_ENDPOINT)
 
+    def admit(self, lets_in: Callable[[bytes], bool]) -> None:
+        """Have it asked which readers' keys are let in. Called before `listen`, where that is with keys."""
+        gate = self._gate = Gate(self._context, lets_in)
+        self._watch(gate.socket, gate.heard)
+
     def listen_here(self, folder: str) -> None:
         """Be reachable for readers on this machine, by two sockets in a private folder."""
         lines = self._lines = Lines(f"{folder}/{MEMORY}")
@@ -156,6 +164,13 @@ class Server:
         self.ending = True
         self._nudge()
 
+    def heed(self, *numbers: int) -> None:
+        """Have these signals end it. Called in the main thread."""
+        # A signal may come to any thread, and does not wake this one up: what Python's own handler writes does.
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, lambda *_: self.end())
+
     def post(self, call: Callable[[], None]) -> None:
         """Have something called in the thread of the loop."""
         self._posted.append(call)
@@ -180,11 +195,11 @@ class Server:
     def _drain(self) -> None:
         deadline = time.monotonic() + _DRAIN
         for run in list(self._all_runs):
-            run.stop()
+            run.stop(_TOLD)
         while (self._busy or self._all_runs) and time.monotonic() < deadline:
             self._turn(max(0.0, deadline - time.monotonic()))
         for peer in list(self._peers.values()):
-            peer.send(wire.Bye(reason="the worker was told to end"))
+            peer.send(wire.Bye(reason=_TOLD))
             self._forget(peer)
 
     def _close(self) -> None:
@@ -198,12 +213,16 @@ class Server:
             self.work.close()
         if self._lines is not None:
             self._lines.close()
+        if self._gate is not None:
+            self._gate.close()
         for router, monitor in self._routers:
             router.disable_monitor()
             monitor.close()
             router.close()
         self._context.term()
         self._ring.close()
+        if threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(-1)
         self._wake.close()
         self._woken.close()
 
@@ -255,6 +274,8 @@ class Server:
                 raise WireError("a connection wants shared memory, and has no line for it")
         peer = Peer(router, name, line=line, ring=self._ring, limits=self.limits, lose=self._lose)
         self._peers[key] = peer
+        for known, monitor in self._routers:  # who had this descriptor before has gone, and the monitor knows
+            self._monitored(known, monitor)
         if isinstance(fd, int):
             self._by_fd[router, fd] = peer
         if line is not None:
@@ -282,7 +303,7 @@ class Server:
             if not message.number or message.number in peer.deliveries or message.number in peer.requests:
                 raise WireError(f"the number {message.number} is taken")
             if self.ending:
-                raise WorkerLost("the worker was told to end")
+                raise WorkerLost(_TOLD)
             call(peer, message)
         except BridgeError as error:
             self.counts["faults"] += 1
@@ -449,14 +470,15 @@ class Server:
 
 
 def serve(server: Server, folder: str) -> int:
-    """Run a worker for the process that has started it: its sockets are in `folder`, it says when they are there.
-
-    SIGTERM and SIGINT let it finish what it has begun.
-    """
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.end())
+    """Run a worker for the process that has started it: its sockets are in `folder`, it says when they are there."""
     server.listen_here(folder)
-    print("ready", flush=True)
+    return run(server, "ready")
+
+
+def run(server: Server, word: str) -> int:
+    """Run a worker that can be reached; SIGTERM and SIGINT let it finish what it has begun."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
+    server.heed(signal.SIGTERM, signal.SIGINT)
+    print(word, flush=True)
     server.run()
     return 0

@@ -24,7 +24,10 @@ class Feed(Protocol):
 
     @property
     def layout(self) -> Layout:
-        """How each frame lies in memory."""
+        """How the frame that was filled last lies in memory; before the first, the largest that there may be.
+
+        Most feeds have frames of one layout only.
+        """
 
     @property
     def description(self) -> Mapping[str, Any]:

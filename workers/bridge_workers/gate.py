@@ -1,0 +1,69 @@
+"""Gate: says which keys are let in. ZeroMQ asks it (RFC 27, ZAP), once for each connection with keys.
+
+Without somebody who answers, CURVE lets in every key that there is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import zmq
+
+__all__ = ["Gate"]
+
+log = logging.getLogger("bridge.worker")
+
+_WHERE = "inproc://zeromq.zap.01"
+_VERSION = b"1.0"
+_PARTS = 7  # version, request, domain, address, identity, mechanism, the key
+
+
+class Gate:
+    """Answers the sockets of one context.
+
+    Parameters
+    ----------
+    context : zmq.Context
+        Whose connections are asked about.
+    lets_in : callable
+        Tells of a public key, in text, whether it is let in.
+    """
+
+    def __init__(self, context: zmq.Context[Any], lets_in: Callable[[bytes], bool]) -> None:
+        import zmq
+        from zmq.utils import z85
+
+        self._lets_in = lets_in
+        self._nothing, self._dontwait, self._text = zmq.Again, zmq.DONTWAIT, z85.encode
+        self.refused = 0
+        self.socket = context.socket(zmq.ROUTER)
+        self.socket.linger = 0
+        self.socket.bind(_WHERE)
+
+    def heard(self) -> None:
+        """Answer all that is asked."""
+        with contextlib.suppress(self._nothing):
+            while True:
+                *route, version, request, domain, address, identity, mechanism, key = self._asked()
+                del domain, identity
+                good = version == _VERSION and mechanism == b"CURVE" and self._lets_in(self._text(key))
+                if not good:
+                    self.refused += 1
+                    log.warning("a key is refused, from %s", address.decode("ascii", "replace"))
+                answer = [b"200", b"OK", b"reader", b""] if good else [b"400", b"this key is not let in", b"", b""]
+                self.socket.send_multipart([*route, _VERSION, request, *answer], self._dontwait)
+
+    def _asked(self) -> list[bytes]:
+        while True:
+            parts: list[bytes] = self.socket.recv_multipart(self._dontwait)
+            if len(parts) >= _PARTS and len(parts[-1]) == 32:
+                return parts
+
+    def close(self) -> None:
+        """Answer no more."""
+        self.socket.close()
