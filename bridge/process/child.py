@@ -18,7 +18,7 @@ import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from bridge.errors import BridgeError, Closed, LimitExceeded, ToolFailed, ToolTimeout
 from bridge.printing import printable
@@ -115,6 +115,8 @@ class Child:
         Small files to lay into that folder, where it then works, so that it finds them by their names.
     part : str or Path
         An unfinished output, which is removed if this process dies before it is in its place.
+    variables : mapping of str to str
+        What its environment has besides: for programs that must find the screen, or are our own.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Child:
         scratch: bool = False,
         files: Mapping[str, bytes] | None = None,
         part: str | Path = "",
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.argv = tuple(argv)
         self.subject = subject
@@ -150,6 +153,7 @@ class Child:
             scratch=scratch,
             files=files or {},
             part=str(part),
+            variables=variables or {},
         )
         self._folder = self._process.scratch.path if self._process.scratch else ""
         self._finalizer = weakref.finalize(self, self._process.abort)
@@ -174,6 +178,11 @@ class Child:
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
+
+    @property
+    def folder(self) -> str:
+        """Its private folder for temporary files, which goes with it; empty if it has none."""
+        return self._folder
 
     def read_into(self, view: memoryview, seconds: float) -> int:
         """Read what is there, at least one byte; 0 at the end of the stream.
@@ -443,6 +452,7 @@ def run(
     pass_fds: Sequence[int] = (),
     scratch: bool = False,
     files: Mapping[str, bytes] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Output:
     """Run a program to its end and give all that it wrote.
 
@@ -466,6 +476,8 @@ def run(
         Give it a folder of its own for temporary files, which is removed with it.
     files : mapping of str to bytes
         Small files to lay into that folder.
+    variables : mapping of str to str
+        What its environment has besides.
 
     Raises
     ------
@@ -476,7 +488,8 @@ def run(
     view = memoryview(bytearray(_CHUNK))
     total = 0
     deadline = time.monotonic() + seconds
-    with Child(argv, subject=subject, box=box, stdin=stdin, pass_fds=pass_fds, scratch=scratch, files=files) as child:
+    given: dict[str, Any] = {"stdin": stdin, "pass_fds": pass_fds, "scratch": scratch, "files": files}
+    with Child(argv, subject=subject, box=box, variables=variables, **given) as child:
         while count := child.read_into(view, max(0.0, deadline - time.monotonic())):
             pieces.append(bytes(view[:count]))
             total += count
