@@ -237,6 +237,12 @@ class Child:
             self._drain()
             return self._tail.total
 
+    def heard(self) -> str:
+        """Give what it has written to its error stream so far, its beginning and its end."""
+        with self._lock:
+            self._drain()
+            return str(self._tail)
+
     def end_input(self) -> None:
         """Tell the child that there is no more to come."""
         with self._lock:
