@@ -25,6 +25,9 @@
     ├── DeviceBusy (OSError)                    somebody else has the camera, or has it in another mode
     ├── DeviceLost (ConnectionError)            it was there and is no more: unplugged, or its program has ended
     ├── NoPicture (LookupError)                 the clipboard holds something else than a picture, or nothing
+    ├── WireError (ValueError)                  a message between processes is none, or not of this version
+    │   └── WrongVersion (ConnectionRefusedError)  the other side speaks another version
+    ├── WorkerLost (ConnectionError)            the worker has died, hangs, or cannot be reached
     └── OutputFailed (OSError)                  the result could not be put in its place
 
 Every class is also the builtin that it means, so ``except ValueError`` works as well. `DamageWarning` is a
@@ -61,6 +64,9 @@ __all__ = [
     "UriError",
     "UriIsDirectory",
     "UriNotFound",
+    "WireError",
+    "WorkerLost",
+    "WrongVersion",
 ]
 
 
@@ -204,6 +210,18 @@ class DeviceLost(BridgeError, ConnectionError):
 
 class NoPicture(BridgeError, LookupError):
     """The clipboard holds no picture; the message says what it holds."""
+
+
+class WireError(BridgeError, ValueError):
+    """A message between processes is malformed: not ours, cut short, too large, or out of place."""
+
+
+class WrongVersion(WireError, ConnectionRefusedError):
+    """The other side speaks another version of the protocol, so nothing is exchanged with it."""
+
+
+class WorkerLost(BridgeError, ConnectionError):
+    """The worker has died, hangs, has closed the connection, or cannot be reached."""
 
 
 class OutputFailed(BridgeError, OSError):

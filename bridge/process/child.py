@@ -261,6 +261,21 @@ class Child:
                 raise self._timeout(seconds, "did not end")
             return self._ended()
 
+    @property
+    def running(self) -> bool:
+        """Tell whether it has not ended yet; what it has said meanwhile is taken, so that it can go on."""
+        with self._lock:
+            return self.exit is None and not self._end_seen(0)
+
+    def stop(self, seconds: float) -> Exit:
+        """Ask it to end, by SIGTERM, and give it some time for that."""
+        with self._alone():
+            if self.exit is None:
+                self._stopped = self._stopped or "stopped"
+                self._process.signal_group(signal.SIGTERM)
+                self._end_seen(seconds)
+            return self.abort("stopped")
+
     def close(self) -> Exit:
         """End it politely: close our ends, wait, SIGTERM, wait, SIGKILL; reap the whole group."""
         with self._alone():
