@@ -9,7 +9,9 @@ from bridge.arrays.floats import float_formats
 from bridge.arrays.npy import NpyFormat, NpzFormat
 from bridge.arrays.targa import TargaFormat
 from bridge.arrays.tiff import TiffFormat
+from bridge.capture.camera import CameraFormat
 from bridge.capture.clipboard import ClipboardFormat
+from bridge.capture.screen import ScreenFormat
 from bridge.core.format import Format
 from bridge.core.intake import check_file
 from bridge.core.manager import FormatManager
@@ -50,6 +52,8 @@ def _ordered() -> FormatManager:
         *animation_formats(),
         SequenceFormat(),
         *film_formats(),
+        CameraFormat(),
+        ScreenFormat(),
         ClipboardFormat(_pasted, _copied),
     ]
     for format in ordered:

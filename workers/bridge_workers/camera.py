@@ -53,6 +53,7 @@ class CameraFeed:
             "fps": mode.fps,
             "pixelformat": mode.pixelformat,
             "source": str(toolbox().find("ffmpeg")),
+            "asked": {name: self._options.get(name) for name in ("size", "fps", "pixelformat")},
         }
 
     def _started(self) -> Live:
