@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge import errors
 from bridge.api import (
+    devices,
     get_reader,
     get_writer,
     help,
@@ -44,6 +45,7 @@ __all__ = [
     "BridgeError",
     "Limits",
     "configure",
+    "devices",
     "errors",
     "formats",
     "get_reader",

@@ -8,7 +8,7 @@ import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from bridge.capture.hosts import CameraHost, camera_host
+from bridge.capture.hosts import CameraHost, camera_host, connected
 from bridge.capture.inventory import camera
 from bridge.core.format import Format, Reader
 from bridge.core.keywords import switch
@@ -128,7 +128,7 @@ class CameraReader(LiveReader):
         assert self._host is not None  # noqa: S101 - `_open` has joined it
         limits = self.request.limits
         options = {"system": self._camera.system, "path": self._camera.path, "subject": self.request.name, **self._wish}
-        self._client = self._host.supervisor.connect()
+        self._client = connected(self._host.supervisor)
         self._stream = self._client.open(options, copy=True, seconds=limits.first_frame + limits.stall)
         self._told = self._stream.description
         self._check_mode(self._told)

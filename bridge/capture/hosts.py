@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from bridge.errors import WorkerLost
@@ -19,7 +20,28 @@ if TYPE_CHECKING:
     from bridge.limits import Limits
     from bridge.remote.client import Client, Reply
 
-__all__ = ["CameraHost", "ScreenHost", "camera_host", "screen_host", "stop"]
+__all__ = ["CameraHost", "ScreenHost", "camera_host", "connected", "screen_host", "stop"]
+
+_DYING, _MOMENT = 5.0, 0.01  # seconds from its sockets' end to that of a killed process, and to look again
+
+
+def connected(supervisor: Supervisor) -> Client:
+    """Connect to a worker; one that is just dying is started again once it is dead.
+
+    Raises
+    ------
+    WorkerLost
+        If it has died too often.
+    """
+    deadline = time.monotonic() + _DYING
+    while True:
+        dead = not supervisor.running
+        try:
+            return supervisor.connect()
+        except WorkerLost:
+            if dead or time.monotonic() > deadline:
+                raise
+            time.sleep(_MOMENT)
 
 
 class CameraHost:
@@ -74,7 +96,7 @@ class ScreenHost:
     def _connected(self) -> Client:
         if self._client is None or not self._client.alive:
             self._drop()
-            self._client = self.supervisor.connect()
+            self._client = connected(self.supervisor)
         return self._client
 
     def _drop(self) -> None:

@@ -17,20 +17,7 @@ __all__ = ["camera", "cameras", "devices", "screens"]
 
 
 def devices() -> list[CaptureDevice]:
-    """List the cameras and the screens of this machine.
-
-    Returns
-    -------
-    list of CaptureDevice
-        Cameras first, in the order of ``<video0>``, ``<video1>``, ... No camera is started for that.
-
-    Examples
-    --------
-    >>> [device.uri for device in devices() if device.kind == "camera"]      # doctest: +SKIP
-    ['<video0>']
-    >>> devices()[0].modes[0]                                                # doctest: +SKIP
-    Mode(pixelformat='yuyv422', size=(640, 480), fps=(30.0, 15.0), smallest=None)
-    """
+    """List all, cameras first."""
     return [*cameras(), *screens()]
 
 

@@ -79,11 +79,10 @@ class ScreenReader(LiveReader):
     def _next_picture(self) -> Found:
         if self._period:
             time.sleep(max(0.0, self._due - time.monotonic()))
-            self._due = max(time.monotonic(), self._due + self._period)
         reply = screen_host().grab(self._grab, self.request.limits)
         assert reply.array is not None  # noqa: S101 - the worker answers with a picture
-        wall = time.time_ns() - time.monotonic_ns()
-        captured = (reply.body["captured"] + wall) / 1e9
+        self._due = reply.body["captured"] / 1e9 + self._period
+        captured = (reply.body["captured"] + time.time_ns() - time.monotonic_ns()) / 1e9
         self._begun = captured if self._begun is None else self._begun
         self._source = str(reply.body["source"])
         return _in_order(reply.array, reply.pixels), {"captured": captured, "time": captured - self._begun}

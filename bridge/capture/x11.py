@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Place", "place_of", "screen_sizes", "screens", "sizes"]
 
-_NAME = re.compile(r"(?:unix/|unix)?([\w.\-\[\]]*):(\d+)(?:\.(\d+))?")
+_NAME = re.compile(r"(?:unix/|unix)?((?:[\w\[][\w.\-\[\]]*)?):(\d+)(?:\.(\d+))?")
 _PATIENCE = 5.0  # seconds that an X server may take
 _COOKIE = b"MIT-MAGIC-COOKIE-1"
 _LOCAL = 256
