@@ -128,6 +128,7 @@ class CameraReader(LiveReader):
         assert self._host is not None  # noqa: S101 - `_open` has joined it
         limits = self.request.limits
         options = {"system": self._camera.system, "path": self._camera.path, "subject": self.request.name, **self._wish}
+        options["waits"] = [limits.first_frame, limits.stall]
         self._client = connected(self._host.supervisor)
         self._stream = self._client.open(options, copy=True, seconds=limits.first_frame + limits.stall)
         self._told = self._stream.description

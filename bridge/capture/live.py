@@ -80,6 +80,8 @@ class Live:
         self._source: FrameSource[FrameHead] = FrameSource(
             self._child, NutFraming(), first=limits.first_frame, stall=limits.stall
         )
+        self._owed = 0  # bytes of a frame that is dropped
+        self._dropped = memoryview(bytearray())
         try:
             self._head: FrameHead | None = self._begun()
             self.mode = self._told()
@@ -104,6 +106,31 @@ class Live:
             raise ToolFailed(f"{self._subject}: ffmpeg does not tell in which mode it is: {words(heard)}")
         return mode
 
+    def drop_ahead(self) -> None:
+        """Read the next frame and drop it, up to an end so large that the program cannot go on to the one after it.
+
+        Then little of it is still to be read when somebody asks for a frame that is newer. Called between two of these.
+
+        Raises
+        ------
+        DeviceLost
+            As `next`.
+        """
+        if self._owed:
+            return
+        head = self.next()
+        left = head.size - len(head.prefix)
+        self._owed = min(left, self._child.room)
+        self._drop(left - self._owed)
+
+    def _drop(self, count: int) -> None:
+        if len(self._dropped) < count:
+            self._dropped = memoryview(bytearray(count))
+        try:
+            self._source.fill_part(self._dropped[:count])
+        except (TruncatedMedia, ToolTimeout) as error:
+            raise self._lost() from error
+
     def next(self) -> FrameHead:
         """Wait for the next frame.
 
@@ -115,6 +142,8 @@ class Live:
         head, self._head = self._head, None
         if head is not None:
             return head
+        owed, self._owed = self._owed, 0
+        self._drop(owed)
         try:
             head = self._source.head()
         except (TruncatedMedia, CorruptMedia, ToolTimeout) as error:

@@ -74,7 +74,8 @@ class ScreenReader(LiveReader):
         self._due = 0.0
         self._begun: float | None = None
         part = _read_region(region)
-        self._grab = {**_input(display, part), "region": part, "cursor": switch("cursor", cursor)}
+        waits = [self.request.limits.first_frame, self.request.limits.stall]
+        self._grab = {**_input(display, part), "region": part, "cursor": switch("cursor", cursor), "waits": waits}
 
     def _next_picture(self) -> Found:
         if self._period:

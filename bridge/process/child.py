@@ -175,6 +175,12 @@ class Child:
             self.abort()
 
     @property
+    def room(self) -> int:
+        """How many bytes of its output may be on their way to us, in all."""
+        stdout = self._open_end(self._process.stdout)
+        return sum(stdout.getsockopt(socket.SOL_SOCKET, option) for option in (socket.SO_SNDBUF, socket.SO_RCVBUF))
+
+    @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid

@@ -33,10 +33,10 @@ class Display:
         """Lay an RGB picture of the whole screen into the frame buffer."""
         with self.buffer.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
             head = _HEAD.unpack_from(memory)
-            at, row = head[0] + head[19] * _COLOUR, head[12]
-            rows = np.zeros((HEIGHT, row), np.uint8)
+            at, width, height, row = head[0] + head[19] * _COLOUR, head[4], head[5], head[12]
+            rows = np.zeros((height, row), np.uint8)
             for channel in range(3):
-                rows[:, 2 - channel : 4 * WIDTH : 4] = picture[..., channel]
+                rows[:, 2 - channel : 4 * width : 4] = picture[..., channel]
             memory[at : at + rows.nbytes] = rows.tobytes()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from bridge.capture import argv
 from bridge.capture.live import Live, captured_at
 from bridge.errors import DeviceLost
-from bridge.limits import in_force
+from bridge.limits import Limits
 from bridge.process.tools import toolbox
 from bridge.remote.wire import Layout, Stamp
 
@@ -33,7 +33,7 @@ class CameraFeed:
     Parameters
     ----------
     options : mapping
-        ``system path subject``, and the wishes ``size fps pixelformat input_params``.
+        ``system path subject waits``, and the wishes ``size fps pixelformat input_params``.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -68,7 +68,8 @@ class CameraFeed:
             input_params=tuple(options.get("input_params") or ()),
         )
         command = argv.camera(tool.path, tool.release, options["system"], options["path"], wish)
-        return Live(command, subject=options["subject"], limits=in_force())
+        waits = dict(zip(("first_frame", "stall"), options["waits"], strict=True))
+        return Live(command, subject=options["subject"], limits=Limits(**waits))
 
     def fill(self, memory: memoryview) -> Stamp | None:
         """Wait for the next frame."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import threading
 import time
@@ -17,8 +18,8 @@ import numpy as np
 
 from bridge.capture import argv
 from bridge.capture.live import Live, captured_at
-from bridge.errors import DeviceLost
-from bridge.limits import in_force
+from bridge.errors import BridgeError, DeviceLost
+from bridge.limits import Limits
 from bridge.process.tools import toolbox
 from bridge.remote.wire import Layout
 from bridge_workers.work import Reply
@@ -50,10 +51,14 @@ class Screen:
     def __init__(self, idle: float = _IDLE) -> None:
         self._ready: dict[str, Live] = {}
         self._spare: list[Slot] = []
+        self._lock = threading.Lock()
+        self._served: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._asked = threading.Event()
         self._over = False
         self._watch = threading.Thread(target=self._tire, args=(idle,), name="framebridge-idle", daemon=True)
         self._watch.start()
+        self._ahead = threading.Thread(target=self._drop_ahead, name="framebridge-ahead", daemon=True)
+        self._ahead.start()
 
     def describe(self) -> Mapping[str, Any]:
         """Tell what it grabs with."""
@@ -64,6 +69,12 @@ class Screen:
         self._asked.set()
         begun = time.monotonic_ns()
         key = json.dumps(request.body, sort_keys=True)
+        with self._lock:
+            reply = self._answered(key, begun, request)
+        self._served.put(key)
+        return reply
+
+    def _answered(self, key: str, begun: int, request: Request) -> Reply:
         while True:
             live = self._ready.pop(key, None)
             fresh = live is None
@@ -110,13 +121,25 @@ class Screen:
             abilities.need("devices", body["system"], tool)
         region = body.get("region")
         grab = argv.Grab(display=body["display"], region=tuple(region) if region else None, cursor=body["cursor"])
+        limits = Limits(**dict(zip(("first_frame", "stall"), body["waits"], strict=True)))
         for converted in (False, True):
             command = argv.screen(tool.path, tool.release, body["system"], grab, converted=converted)
-            live = Live(command, subject="<screen>", limits=in_force(), variables=body["variables"])
+            live = Live(command, subject="<screen>", limits=limits, variables=body["variables"])
             if converted or live.mode.pixels in argv.CHANNELS:
                 break
             live.close()  # pixels of 15, 16 or 30 bits
         return live
+
+    def _drop_ahead(self) -> None:
+        """Drop what was grabbed ahead, while nobody waits for it."""
+        while (key := self._served.get()) is not None:
+            with self._lock:
+                live = self._ready.get(key)
+                try:
+                    if live is not None:
+                        live.drop_ahead()
+                except BridgeError:  # the next request starts another one
+                    self._ready.pop(key).close()
 
     def _tire(self, idle: float) -> None:
         """End this process, as its supervisor would, once nobody has asked for a while."""
@@ -128,6 +151,7 @@ class Screen:
     def close(self) -> None:
         """End what is ready."""
         self._over = True
+        self._served.put(None)
         for live in self._ready.values():
             live.close()
         self._ready.clear()
