@@ -23,6 +23,9 @@ CHANNELS = {
     "rgb24": (3, (0, 1, 2)), "bgr24": (3, (2, 1, 0)),
 }  # fmt: skip
 
+# 4096 bytes for each frame, made of a corner of it, which costs nothing.
+_METER = ("-map", "0:v:0", "-vf", "crop=min(iw\\,64):min(ih\\,64),scale=64:64:flags=neighbor,format=gray",
+          "-c:v", "rawvideo", "-vsync", "passthrough", "-f", "rawvideo", "-flush_packets", "1")  # fmt: skip
 _CODECS = frozenset(("mjpeg", "h264", "hevc", "mpeg4"))
 _AT_ONCE = "1000"  # frames a second: a screen is grabbed when somebody asks, and the pipe holds ffmpeg up
 
@@ -95,7 +98,13 @@ def camera(program: str, release: tuple[int, int], system: str, path: str, wish:
 
 
 def screen(
-    program: str, release: tuple[int, int], system: str, grab: Grab, *, converted: bool = False
+    program: str,
+    release: tuple[int, int],
+    system: str,
+    grab: Grab,
+    *,
+    converted: bool = False,
+    meter: int | None = None,
 ) -> tuple[str, ...]:
     """Give the command that grabs a screen again and again, as its pixels are.
 
@@ -109,11 +118,14 @@ def screen(
         What of which screen.
     converted : bool
         Have ffmpeg make RGB of it: for pixels that are not of whole bytes.
+    meter : int or None
+        The descriptor of `bridge.capture.live.Meter` that gets a small picture for each frame.
     """
     source = _SCREENS[system](grab)
     crop = ("-vf", "crop={2}:{3}:{0}:{1}".format(*grab.region)) if grab.region and system == "avfoundation" else ()
     coded = ("-pix_fmt", "rgb24", "-c:v", "rawvideo") if converted or crop or system == "ddagrab" else ("-c:v", "copy")
-    return (*_begin(program), "-probesize", "32", *source, "-map", "0:v:0", *crop, *coded, *_end(release))
+    frames = (*_begin(program), "-probesize", "32", *source, "-map", "0:v:0", *crop, *coded, *_end(release))
+    return frames if meter is None else (*frames, *_METER, f"pipe:{meter}")
 
 
 def screen_input(platform: str, devices: Collection[str], filters: Collection[str]) -> str:

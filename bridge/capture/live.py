@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import re
 import time
 from typing import TYPE_CHECKING
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from bridge.limits import Limits
     from bridge.media.framing import FrameHead
 
-__all__ = ["Live", "captured_at"]
+__all__ = ["Live", "Meter", "captured_at"]
 
 _END = 5.0  # seconds from the end of its frames to that of the program
 _OLDEST = 60 * 10**9  # nanoseconds; a time that is farther off is of another clock
@@ -47,6 +49,50 @@ _REASONS: tuple[tuple[re.Pattern[str], type[BridgeError], str], ...] = (
 )
 
 
+class Meter:
+    """A second output of ffmpeg that takes one small picture for each frame, and only when it is let.
+
+    An ffmpeg of one thread sends a frame, then cannot get rid of the small one, and so does not grab the next frame
+    before that is wanted: none is grabbed ahead, to be dropped. From 6.0 on ffmpeg has threads, and more patience.
+
+    Attributes
+    ----------
+    end : int
+        The descriptor that the program writes to.
+    """
+
+    SIZE = 4096  # bytes of a small picture, which is all that the pipe holds
+
+    def __init__(self) -> None:
+        self._ours, self.end = os.pipe()
+        with contextlib.suppress(OSError, AttributeError):  # not Linux: then some frames are grabbed ahead
+            fcntl.fcntl(self.end, fcntl.F_SETPIPE_SZ, self.SIZE)
+        for descriptor in (self._ours, self.end):
+            os.set_blocking(descriptor, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(self.end, bytes(self.SIZE)):
+                pass
+        os.set_blocking(self.end, True)
+
+    def allow(self) -> None:
+        """Let one more frame be grabbed."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._ours, self.SIZE)
+
+    def begun(self) -> None:
+        """Leave the other end to the program. Called when that has started."""
+        if self.end >= 0:
+            os.close(self.end)
+            self.end = -1
+
+    def close(self) -> None:
+        """Let go of both ends."""
+        self.begun()
+        if self._ours >= 0:
+            os.close(self._ours)
+            self._ours = -1
+
+
 class Live:
     """A running capture. A context manager; leaving it ends the program.
 
@@ -60,6 +106,8 @@ class Live:
         Of waits.
     variables : mapping of str to str
         What the program's environment has besides: the display.
+    meter : Meter or None
+        What lets it grab frames, where the command has an output for that; closed with it.
 
     Attributes
     ----------
@@ -73,10 +121,24 @@ class Live:
     """
 
     def __init__(
-        self, argv: Sequence[str], *, subject: str, limits: Limits, variables: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        subject: str,
+        limits: Limits,
+        variables: Mapping[str, str] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._subject = subject
-        self._child = Child(argv, subject=subject, variables=variables)
+        self._meter = meter
+        try:
+            ends = (meter.end,) if meter else ()
+            self._child = Child(argv, subject=subject, variables=variables, pass_fds=ends)
+        except BaseException:
+            self._shut()
+            raise
+        if meter:
+            meter.begun()
         self._source: FrameSource[FrameHead] = FrameSource(
             self._child, NutFraming(), first=limits.first_frame, stall=limits.stall
         )
@@ -87,7 +149,12 @@ class Live:
             self.mode = self._told()
         except BaseException:
             self._child.abort()
+            self._shut()
             raise
+
+    def _shut(self) -> None:
+        if self._meter is not None:
+            self._meter.close()
 
     def _begun(self) -> FrameHead:
         try:
@@ -116,7 +183,7 @@ class Live:
         DeviceLost
             As `next`.
         """
-        if self._owed:
+        if self._owed or self._meter is not None:
             return
         head = self.next()
         left = head.size - len(head.prefix)
@@ -144,6 +211,8 @@ class Live:
             return head
         owed, self._owed = self._owed, 0
         self._drop(owed)
+        if self._meter is not None:
+            self._meter.allow()
         try:
             head = self._source.head()
         except (TruncatedMedia, CorruptMedia, ToolTimeout) as error:
@@ -170,6 +239,7 @@ class Live:
     def close(self) -> None:
         """End the program, also while another thread waits for a frame."""
         self._child.abort("closed")
+        self._shut()
 
     @property
     def killed(self) -> bool:

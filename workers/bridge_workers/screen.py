@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.capture import argv
-from bridge.capture.live import Live, captured_at
+from bridge.capture.live import Live, Meter, captured_at
 from bridge.errors import BridgeError, DeviceLost
 from bridge.limits import Limits
 from bridge.process.tools import toolbox
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen", "add_arguments", "make"]
 
+_THREADED = (6, 0)  # from then on ffmpeg sends and grabs in several threads
 _READY = 2  # so many different grabs are kept ready
 _IDLE = 60.0  # seconds without a request after which the worker ends
 
@@ -123,8 +124,10 @@ class Screen:
         grab = argv.Grab(display=body["display"], region=tuple(region) if region else None, cursor=body["cursor"])
         limits = Limits(**dict(zip(("first_frame", "stall"), body["waits"], strict=True)))
         for converted in (False, True):
-            command = argv.screen(tool.path, tool.release, body["system"], grab, converted=converted)
-            live = Live(command, subject="<screen>", limits=limits, variables=body["variables"])
+            meter = Meter() if tool.release < _THREADED else None
+            end = meter.end if meter else None
+            command = argv.screen(tool.path, tool.release, body["system"], grab, converted=converted, meter=end)
+            live = Live(command, subject="<screen>", limits=limits, variables=body["variables"], meter=meter)
             if converted or live.mode.pixels in argv.CHANNELS:
                 break
             live.close()  # pixels of 15, 16 or 30 bits
