@@ -34,6 +34,7 @@ from bridge.limits import Limits, configure
 if TYPE_CHECKING:
     from bridge.catalogue import formats
     from bridge.core.uri import sequence
+    from bridge.many import imread_many
     from bridge.v3 import imiter, immeta, imopen, improps
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ __all__ = [
     "imopen",
     "improps",
     "imread",
+    "imread_many",
     "imsave",
     "imwrite",
     "mimread",
@@ -89,6 +91,7 @@ _LATER = {
     "imiter": "bridge.v3",
     "immeta": "bridge.v3",
     "imopen": "bridge.v3",
+    "imread_many": "bridge.many",
     "improps": "bridge.v3",
 }
 

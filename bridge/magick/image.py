@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bridge.core.array import Array, as_array
 from bridge.core.format import Format, Reader
 from bridge.core.intake import check_pictures, check_size, check_sizes
 from bridge.core.keywords import switch
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.core.request import Request
+    from bridge.magick.worker import Wanted
     from bridge.media.framing import FrameHead
     from bridge.media.layers import Layer
 
@@ -259,12 +261,21 @@ class PictureReader(Reader):
             frame = lab_to_srgb(frame, offset=self._samples == ICCLAB)
         return upright(frame, self._orientation), self._meta(index)
 
-    def _warm(self) -> np.ndarray[Any, Any] | None:
-        """Ask the warm ImageMagick; None where the one-shot program is to be asked."""
+    def wanted(self) -> Wanted | None:
+        """Say what a warm ImageMagick is to be asked for; None where the one-shot program is to be asked."""
         if self._source or self._dpi or (self._conversion and self._conversion.way != "none"):
             return None
         portion = WHOLE if self._layered else self._portion
-        what = warm.wanted(self._picture, self._head, portion, channels=self._sent)
+        return warm.wanted(self._picture, self._head, portion, self._tool, channels=self._sent)
+
+    def decoded(self, frame: np.ndarray[Any, Any]) -> Array:
+        """Make the picture that users get of what a warm ImageMagick gave for `wanted`."""
+        self._begin_layers()
+        image = upright(_fit(self._laid(frame), self._seen), self._orientation)
+        return as_array(image, {**self._meta(None), **self._meta(0)})
+
+    def _warm(self) -> np.ndarray[Any, Any] | None:
+        what = self.wanted()
         frame = warm.picture(self.request, self._tool, what) if what else None
         if frame is None:
             self._check_open()  # it may have been closed while we waited

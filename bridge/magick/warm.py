@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import logging
 import os
 import threading
@@ -17,13 +16,13 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bridge.errors import BridgeError
 from bridge.magick.worker import Lost, Unfit, Wanted, Worker, possible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy as np
 
     from bridge.core.request import Request
     from bridge.limits import Limits
@@ -71,7 +70,7 @@ _TURNED = ("avif", "heic")  # into RGB from another space, with 16 bits a sample
 _INKS = ("ColorSeparation", "CMYK")
 
 
-def wanted(picture: Picture, head: PictureHead, portion: Portion, *, channels: int) -> Wanted | None:
+def wanted(picture: Picture, head: PictureHead, portion: Portion, tool: Tool, *, channels: int) -> Wanted | None:
     """Say what a worker is asked for; None if it is not to be asked.
 
     Parameters
@@ -82,6 +81,8 @@ def wanted(picture: Picture, head: PictureHead, portion: Portion, *, channels: i
         What is known of the picture.
     portion : Portion
         What is wanted of it.
+    tool : Tool
+        The program.
     channels : int
         How many the program would send.
     """
@@ -93,6 +94,7 @@ def wanted(picture: Picture, head: PictureHead, portion: Portion, *, channels: i
         or portion.size is not None
         or set(picture.fixes[::3]) - {"-set"}
         or (head.cmyk and head.channels != 4)
+        or (picture.coder in _TURNED and head.depth == 8 and tool.release >= (7, 0))
     ):
         return None
     kind, form = _INKS if head.cmyk else _FORMS[channels]
@@ -117,20 +119,12 @@ def picture(request: Request, tool: Tool, what: Wanted) -> np.ndarray[Any, Any] 
     ToolTimeout
         If it takes longer than it may.
     """
-    if what.narrowed and tool.release >= (7, 0):
-        return None
     frame = None
     with workers.one(request.limits, tool) as worker:
         if worker is not None:
             with request.input() as content:
                 frame = worker.read(what, content, request)
-    return _narrow()[frame] if what.narrowed and frame is not None else frame
-
-
-@functools.cache
-def _narrow() -> np.ndarray[Any, Any]:
-    """Give what ImageMagick 6 makes of each 16-bit sample in an 8-bit PAM."""
-    return (np.arange(1 << 16) * 255 // 65535).astype(np.uint8)
+    return frame
 
 
 def look(request: Request, tool: Tool, coder: str) -> str | None:
@@ -175,9 +169,9 @@ class Workers:
         try:
             yield worker
         except Lost as lost:
-            self._drop(worker, lost)
+            self.drop(worker, lost)
         except BaseException:  # an answer may still come, to nobody
-            self._drop(worker, None)
+            self.drop(worker, None)
             raise
         else:
             self._give(worker)
@@ -210,10 +204,10 @@ class Workers:
                 self.pictures += 1
                 return worker
         except Lost as lost:
-            self._drop(worker, lost)
+            self.drop(worker, lost)
             return None
         except BaseException:
-            self._drop(worker, None)
+            self.drop(worker, None)
             raise
         self._give(worker)
         return None
@@ -233,8 +227,12 @@ class Workers:
             self._asked.clear()
         self._asked[limits] += 1
         many = wait or self._asked[limits] >= _FROM
-        mortal = len(self._deaths) == _DEATHS and time.monotonic() - self._deaths[0] < _WITHIN
-        return many and not mortal
+        return many and not self._mortal
+
+    @property
+    def _mortal(self) -> bool:
+        """Tell whether too many have ended of late."""
+        return len(self._deaths) == _DEATHS and time.monotonic() - self._deaths[0] < _WITHIN
 
     def _begun(self, limits: Limits, tool: Tool) -> Worker | None:
         """Start one, in the place of an idle one with other limits if there are enough."""
@@ -259,7 +257,26 @@ class Workers:
         if not kept:
             worker.end()
 
-    def _drop(self, worker: Worker, lost: Lost | None) -> None:
+    def borrow(self, limits: Limits, tool: Tool, *, begin: bool) -> Worker | None:
+        """Take a worker for many pictures, which may not be ready yet; start one if that is wanted and possible."""
+        if self.why_not(limits, tool):
+            return None
+        with self._lock:
+            worker = self._fitting(limits, tool) or (self._begun(limits, tool) if begin and not self._mortal else None)
+            if worker is not None:
+                self._busy.add(worker)
+        return worker
+
+    def give_back(self, worker: Worker) -> None:
+        """Take back what was borrowed; one that still has work is ended."""
+        self.pictures += worker.pictures
+        if worker.waiting:
+            self.drop(worker, None)
+        else:
+            self._give(worker)
+
+    def drop(self, worker: Worker, lost: Lost | None) -> None:
+        """End a worker, and remember why."""
         with self._lock:
             self._busy.discard(worker)
             if isinstance(lost, Unfit):

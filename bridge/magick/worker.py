@@ -16,6 +16,7 @@ import os
 import select
 import socket
 import sys
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Lost", "Unfit", "Wanted", "Worker", "possible"]
 
 _SLOT = 1 << 20  # bytes of a picture that is copied out of memory that stays
+_SLOTS = 4  # pictures that may wait at a time
+_AHEAD = 64 << 20  # bytes of pictures that wait after which no more is asked for
 _MESSAGE = 1 << 16
 _SUFFIXES = (".10", ".7", ".6", "")  # of the library's file, by release and by distribution
 _SEALED_SIZE = getattr(fcntl, "F_SEAL_SHRINK", 2) | getattr(fcntl, "F_SEAL_GROW", 4)
@@ -122,14 +125,15 @@ class Worker:
         self.known: object = None  # whose picture it has looked at last, and keeps
         self.tool = tool
         self._hello: bool | None = None
+        self._waiting: deque[tuple[Wanted, int]] = deque()  # what was asked for, and its slot or memory
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, contextlib.ExitStack() as undo:
             undo.callback(ours.close)
             self.child = _started(limits, tool, theirs)
             undo.callback(self.child.abort)
             self._line = ours
-            self._slot = _memory(_SLOT, seal=True)
-            self._view = mmap.mmap(self._slot, _SLOT)
+            self._slots = _memory(_SLOTS * _SLOT, seal=True)
+            self._view = mmap.mmap(self._slots, _SLOTS * _SLOT)
             undo.pop_all()
 
     def __repr__(self) -> str:
@@ -159,7 +163,7 @@ class Worker:
         if words[:1] != ["hello"] or version != self.tool.version:
             raise Unfit(" ".join(words[1:]) if words[:1] == ["none"] else f"the library is {version or said!r}")
         self._hello = True
-        self._send(f"memory {_SLOT}".encode(), self._slot)
+        self._send(f"memory {_SLOTS * _SLOT}".encode(), self._slots)
         self._line.settimeout(self.limits.still)
         if self._received() != b"done":
             raise Lost("it takes no memory")
@@ -191,24 +195,44 @@ class Worker:
         ToolTimeout
             If that takes longer than it may; it is gone then.
         """
+        self.begin(wanted, content, owner)
+        return self.finish()
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures it has been asked for."""
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Tell whether it has enough to do."""
+        return len(self._waiting) >= _SLOTS or sum(what.nbytes for what, _ in self._waiting) > _AHEAD
+
+    def begin(self, wanted: Wanted, content: int, owner: object = None) -> None:
+        """Ask for a picture without waiting for it; answers come in the order of the questions."""
         verb = "take" if owner is not None and self.known is owner else "read"
         self.known = None
-        self.pictures += 1
         self.bytes += wanted.nbytes
-        if wanted.nbytes <= _SLOT:
-            return self._copied(wanted, verb, content)
-        room = _memory(wanted.nbytes, seal=True)
-        try:
-            if self._asked(wanted.message(verb, self.limits.still_cpu, "-"), content, room) != b"done":
-                return None
-            return _sealed(room, wanted)
-        finally:
-            os.close(room)
+        slot = self.pictures % _SLOTS
+        self.pictures += 1
+        place, room = (str(slot * _SLOT), -1) if wanted.nbytes <= _SLOT else ("-", _memory(wanted.nbytes, seal=True))
+        self._waiting.append((wanted, room if room >= 0 else slot))
+        self._send(wanted.message(verb, self.limits.still_cpu, place), content, *([room] if room >= 0 else ()))
 
-    def _copied(self, wanted: Wanted, verb: str, content: int) -> np.ndarray[Any, Any] | None:
-        if self._asked(wanted.message(verb, self.limits.still_cpu, "0"), content) != b"done":
-            return None
-        samples = np.frombuffer(self._view, wanted.dtype, wanted.nbytes // wanted.dtype.itemsize)
+    def finish(self) -> np.ndarray[Any, Any] | None:
+        """Wait for the picture that was asked for first; see `read`."""
+        wanted, place = self._waiting.popleft()
+        frame = None
+        try:
+            if self._answer() == b"done":
+                frame = self._copied(wanted, place) if wanted.nbytes <= _SLOT else _sealed(place, wanted)
+        finally:
+            if wanted.nbytes > _SLOT:
+                os.close(place)
+        return _narrow()[frame] if wanted.narrowed and frame is not None else frame
+
+    def _copied(self, wanted: Wanted, slot: int) -> np.ndarray[Any, Any]:
+        samples = np.frombuffer(self._view, wanted.dtype, wanted.nbytes // wanted.dtype.itemsize, slot * _SLOT)
         return samples.reshape(wanted.shape).copy()
 
     @property
@@ -216,9 +240,12 @@ class Worker:
         return "-" if self.limits.still_cpu is None else str(self.limits.still_cpu)
 
     def _asked(self, message: bytes, *descriptors: int) -> bytes:
-        """Ask, and wait for the answer as long as a picture may take."""
-        seconds = self.limits.still
         self._send(message, *descriptors)
+        return self._answer()
+
+    def _answer(self) -> bytes:
+        """Wait for an answer as long as a picture may take."""
+        seconds = self.limits.still
         self._line.settimeout(seconds)
         try:
             return self._received()
@@ -255,8 +282,17 @@ class Worker:
     def disown(self) -> None:
         """Let go of it, in a fork; the process belongs to the original."""
         self._line.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._view.close()
-        os.close(self._slot)
+        while self._waiting:
+            wanted, place = self._waiting.popleft()
+            if wanted.nbytes > _SLOT:
+                os.close(place)
+        if self._slots >= 0:
+            os.close(self._slots)
+            self._slots = -1
 
     def interrupt(self) -> None:
         """End the process, whoever waits for its answer. Called from another thread."""
@@ -266,10 +302,7 @@ class Worker:
         """End it and put everything away."""
         self._line.close()
         self.child.abort("no more use")
-        self._view.close()
-        if self._slot >= 0:
-            os.close(self._slot)
-            self._slot = -1
+        self._let_go()
 
 
 def _started(limits: Limits, tool: Tool, line: socket.socket) -> Child:
@@ -330,6 +363,12 @@ def _memory(size: int, *, seal: bool) -> int:
 
 
 _ADD_SEALS = getattr(fcntl, "F_ADD_SEALS", 1033)
+
+
+@functools.cache
+def _narrow() -> np.ndarray[Any, Any]:
+    """Give what ImageMagick 6 makes of each 16-bit sample in an 8-bit PAM."""
+    return (np.arange(1 << 16) * 255 // 65535).astype(np.uint8)
 
 
 def _sealed(room: int, wanted: Wanted) -> np.ndarray[Any, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from bridge.errors import BridgeError
 from bridge.limits import Limits
+from bridge.magick import warm
 from tests.hostile.case import CANARY, CANARY_TEXT
 from tests.hostile.watch import Hung, Watch, children, contents, deadline, orphans
 
@@ -101,7 +102,9 @@ def _read(case: Case, uri: Any, limits: Limits, folder: Path) -> tuple[Any, floa
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is judged
             result = error.with_traceback(None)
-    return result, time.perf_counter() - begun
+    seconds = time.perf_counter() - begun
+    warm.close()  # it lasts, and nothing else may
+    return result, seconds
 
 
 def _left(before: _State, place: Place) -> list[str]:
