@@ -261,6 +261,9 @@ class Pictures:
     def _ready(self) -> list[Worker]:
         ready = []
         for worker in [*self._helpers()]:
+            if worker.tired and not worker.waiting:
+                self._replace(worker)
+                continue
             try:
                 ready += [worker] if worker.ready() else []
             except Lost as lost:
@@ -269,9 +272,18 @@ class Pictures:
 
     def _drop(self, worker: Worker, lost: BaseException) -> None:
         """Let go of a worker that has ended; what else it was asked for is read in the common way."""
-        if self._workers and worker in self._workers:
-            self._workers.remove(worker)
+        if worker in self._helpers():
             warm.workers.drop(worker, lost if isinstance(lost, Lost) else None)
+            self._replace(worker, gone=True)
+
+    def _replace(self, worker: Worker, *, gone: bool = False) -> None:
+        """Have a fresh worker in the place of one, if there may be one."""
+        helpers = self._helpers()
+        helpers.remove(worker)
+        if not gone:
+            warm.workers.give_back(worker)
+        fresh = warm.workers.borrow(self._limits, worker.tool, begin=True)
+        helpers += [fresh] if fresh is not None else []
 
     # What came of it
 
@@ -283,6 +295,7 @@ class Pictures:
         frame = self._answer(asked)
         if frame is None:
             return asked.read()
+        warm.workers.done += 1
         return cast("PictureReader", asked.reader).decoded(frame)
 
     def _answer(self, asked: _Asked) -> np.ndarray[Any, Any] | None:

@@ -441,6 +441,8 @@ class PictureReader(Reader):
     def _meta(self, index: int | None) -> dict[str, Any]:
         head = self._head
         if index is not None:
+            if head.frames == 1:
+                return {"index": index}
             times = self._times()
             return times.meta(index) if index < len(times) else {"index": index}
         groups = still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), head)

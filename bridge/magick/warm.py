@@ -38,7 +38,6 @@ log = logging.getLogger("bridge")
 SETTING = "FRAMEBRIDGE_WARM"  # "none": never; "always": from the first picture on, whatever that costs
 _FROM = 3  # pictures after which a start, 35 ms of another core, is worth it: each one saves 5 ms and more
 _START = 10.0  # seconds that it may take, where somebody waits for it
-_PICTURES, _BYTES = 1000, 16 << 30  # after which a worker makes room for a fresh one
 _DEATHS, _WITHIN = 5, 60.0  # that many deaths within so many seconds are enough
 
 # Coders that decode in this process. Left out: what goes through other programs, and what has several pictures.
@@ -124,6 +123,7 @@ def picture(request: Request, tool: Tool, what: Wanted) -> np.ndarray[Any, Any] 
         if worker is not None:
             with request.input() as content:
                 frame = worker.read(what, content, request)
+    workers.done += frame is not None
     return frame
 
 
@@ -149,7 +149,7 @@ class Workers:
         self._asked: Counter[Limits] = Counter()
         self._deaths: deque[float] = deque(maxlen=_DEATHS)
         self._unfit: dict[Tool, str] = {}
-        self.pictures = 0
+        self.done = 0  # pictures that came this way
 
     @contextlib.contextmanager
     def one(self, limits: Limits, tool: Tool, *, wait: bool = False) -> Iterator[Worker | None]:
@@ -201,7 +201,6 @@ class Workers:
             self._busy.add(worker)
         try:
             if worker.ready(_START if wait else 0.0):
-                self.pictures += 1
                 return worker
         except Lost as lost:
             self.drop(worker, lost)
@@ -217,6 +216,8 @@ class Workers:
         for worker in [worker for worker in self._idle if worker.gone()]:
             self._idle.remove(worker)
             worker.end()
+            if worker.child.exit and not worker.child.exit.ok:
+                self._deaths.append(time.monotonic())
         found = next((worker for worker in reversed(self._idle) if worker.fits(limits, tool)), None)
         if found is not None:
             self._idle.remove(found)
@@ -248,9 +249,8 @@ class Workers:
 
     def _give(self, worker: Worker) -> None:
         """Put a worker back, or away if it has worked enough."""
-        tired = worker.pictures >= _PICTURES or worker.bytes >= _BYTES
         with self._lock:
-            kept = worker in self._busy and not tired
+            kept = worker in self._busy and not worker.tired
             self._busy.discard(worker)
             if kept:
                 self._idle.append(worker)
@@ -269,7 +269,6 @@ class Workers:
 
     def give_back(self, worker: Worker) -> None:
         """Take back what was borrowed; one that still has work is ended."""
-        self.pictures += worker.pictures
         if worker.waiting:
             self.drop(worker, None)
         else:
@@ -319,7 +318,7 @@ close = workers.close
 
 def state(limits: Limits, tool: Tool | None) -> dict[str, Any]:
     """Tell of the warm way: ``off`` (why it is not taken, else empty), ``workers`` (process ids), ``pictures``."""
-    return {"off": workers.why_not(limits, tool), "workers": workers.alive, "pictures": workers.pictures}
+    return {"off": workers.why_not(limits, tool), "workers": workers.alive, "pictures": workers.done}
 
 
 atexit.register(close)

@@ -36,6 +36,7 @@ __all__ = ["Lost", "Unfit", "Wanted", "Worker", "possible"]
 
 _SLOT = 1 << 20  # bytes of a picture that is copied out of memory that stays
 _SLOTS = 4  # pictures that may wait at a time
+_PICTURES, _BYTES = 5000, 64 << 30
 _AHEAD = 64 << 20  # bytes of pictures that wait after which no more is asked for
 _MESSAGE = 1 << 16
 _SUFFIXES = (".10", ".7", ".6", "")  # of the library's file, by release and by distribution
@@ -98,7 +99,7 @@ class Wanted:
     @property
     def nbytes(self) -> int:
         """Of the array."""
-        return int(np.prod(self.shape)) * self.dtype.itemsize
+        return self.box[2] * self.box[3] * len(self.form) * (self.bits // 8)
 
     def message(self, verb: str, cpu: int | None, place: str) -> bytes:
         """Say it."""
@@ -204,9 +205,14 @@ class Worker:
         return len(self._waiting)
 
     @property
+    def tired(self) -> bool:
+        """Tell whether it has worked enough and is to make room for a fresh one."""
+        return self.pictures >= _PICTURES or self.bytes >= _BYTES
+
+    @property
     def full(self) -> bool:
         """Tell whether it has enough to do."""
-        return len(self._waiting) >= _SLOTS or sum(what.nbytes for what, _ in self._waiting) > _AHEAD
+        return self.tired or len(self._waiting) >= _SLOTS or sum(what.nbytes for what, _ in self._waiting) > _AHEAD
 
     def begin(self, wanted: Wanted, content: int, owner: object = None) -> None:
         """Ask for a picture without waiting for it; answers come in the order of the questions."""

@@ -102,13 +102,12 @@ def _read(case: Case, uri: Any, limits: Limits, folder: Path) -> tuple[Any, floa
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is judged
             result = error.with_traceback(None)
-    seconds = time.perf_counter() - begun
-    warm.close()  # it lasts, and nothing else may
-    return result, seconds
+    return result, time.perf_counter() - begun
 
 
 def _left(before: _State, place: Place) -> list[str]:
     """Tell what is there that was not, after some time for what is just ending."""
+    warm.close()  # it lasts, and nothing else may
     until = time.monotonic() + _ENDING
     while True:
         now = _State.of(place)
