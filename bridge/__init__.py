@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bridge.aio import aiter
     from bridge.catalogue import formats
     from bridge.core.uri import sequence
+    from bridge.many import imread_many
     from bridge.v3 import imiter, immeta, imopen, improps
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ __all__ = [
     "imopen",
     "improps",
     "imread",
+    "imread_many",
     "imsave",
     "imwrite",
     "mimread",
@@ -94,6 +96,7 @@ _LATER = {
     "imiter": "bridge.v3",
     "immeta": "bridge.v3",
     "imopen": "bridge.v3",
+    "imread_many": "bridge.many",
     "improps": "bridge.v3",
 }
 

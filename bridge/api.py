@@ -404,8 +404,10 @@ def status() -> dict[str, Any]:
         ``programs`` (name -> path, version, where it was found, or None), ``limits`` (those in force, by name),
         ``sandbox`` (``state`` in words, ``landlock`` its version, ``seccomp``, ``spawner`` the process id of the
         process that starts children, if it runs), ``policy`` (``refuses_postscript``: whether ImageMagick, asked just
-        now, refuses what our policy forbids; None without ImageMagick or when trusted), ``children`` (how many are
-        not put away yet) and ``temporary_bytes`` (in their private folders).
+        now, refuses what our policy forbids; None without ImageMagick or when trusted), ``warm`` (the ImageMagick that
+        lasts from picture to picture: ``off`` why there is none, else empty, ``workers`` the process ids, ``pictures``
+        how many came that way), ``children`` (how many are not put away yet) and ``temporary_bytes`` (in their private
+        folders).
 
     Examples
     --------
@@ -414,6 +416,7 @@ def status() -> dict[str, Any]:
     """
     from dataclasses import asdict
 
+    from bridge.magick import warm
     from bridge.magick.policy import refuses_postscript
     from bridge.process.isolation import sandbox
     from bridge.process.launch import alive
@@ -435,6 +438,7 @@ def status() -> dict[str, Any]:
             "spawner": spawner_pid(),
         },
         "policy": {"refuses_postscript": tried},
+        "warm": warm.state(limits, magick),
         "children": children,
         "temporary_bytes": temporary,
     }

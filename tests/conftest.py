@@ -24,6 +24,7 @@ import hypothesis
 import psutil
 import pytest
 
+from bridge.magick import warm
 from bridge.process import spawning
 from tests.fakes.programs import FakeMaker
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KEPT = ("FRAMEBRIDGE_FFMPEG", "FRAMEBRIDGE_FFPROBE", "FRAMEBRIDGE_MAGICK", "FRAMEBRIDGE_GS", "FRAMEBRIDGE_TEST_SOURCE",
-         "FRAMEBRIDGE_FUZZ_SECONDS")  # fmt: skip
+         "FRAMEBRIDGE_FUZZ_SECONDS", "FRAMEBRIDGE_WARM")  # fmt: skip
 _CACHE = pytest.StashKey[str]()
 
 hypothesis.settings.register_profile("here", deadline=None, print_blob=True)
@@ -154,6 +155,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest, _own_temporary_folder: 
     spawning.begin()  # it stays for the next test
     before = _State.now()
     yield
+    warm.close()  # it may last for as long as we do
     left: set[str] = set()
     for pause in (0, 0, 0.1, 0.4, 1.5):  # a look, a collection, then some time for what is just ending
         time.sleep(pause)

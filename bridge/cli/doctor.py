@@ -13,6 +13,8 @@ import click
 from bridge import __version__
 from bridge.cli.debug import debug_option
 from bridge.cli.terminal import print_json, shown, table
+from bridge.limits import in_force
+from bridge.magick import warm
 from bridge.process.isolation import sandbox
 from bridge.process.tools import cache_folder, install_hint, toolbox
 
@@ -39,7 +41,7 @@ def command(*, as_json: bool) -> None:
     cache = _cache()
     if as_json:
         facts = {"framebridge": __version__, "python": platform.python_version(), "programs": found, "cache": cache}
-        print_json({**facts, "sandbox": str(sandbox())})
+        print_json({**facts, "sandbox": str(sandbox()), "warm": _warm()})
     else:
         _show(found, cache)
     if found["ffmpeg"]["path"] is None:
@@ -61,6 +63,17 @@ def _known(tool: Tool | None) -> dict[str, Any]:
     if tool is None:
         return dict.fromkeys(("path", "version", "release", "source"))
     return {"path": tool.path, "version": tool.version, "release": tool.release, "source": tool.source}
+
+
+def _warm() -> str:
+    """Try whether pictures can go to an ImageMagick that lasts; say in words what came of it."""
+    tool = toolbox().get("magick")
+    if tool is not None:
+        with warm.workers.one(in_force(), tool, wait=True):
+            pass
+    off = warm.state(in_force(), tool)["off"]
+    warm.close()
+    return f"none: {off}" if off else "libMagickWand, in a process that lasts from picture to picture"
 
 
 def _cache() -> dict[str, Any]:
@@ -96,6 +109,7 @@ def _show(found: dict[str, dict[str, Any]], cache: dict[str, Any]) -> None:
         if facts["install"]:
             shown(f"Without {_TITLES[name]}, {facts['without']}. To get it: {facts['install']}")
     shown(f"Boxes for children: {sandbox()}")
+    shown(f"Warm ImageMagick: {_warm()}")
     shown(f"Cache: {cache['folder']} ({'writable' if cache['writable'] else 'not writable: nothing is remembered'})")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bridge.errors import CorruptMedia, MissingCodec
-from bridge.magick import argv
+from bridge.magick import argv, warm
 from bridge.magick.policy import boxed
 from bridge.media.sniff import PictureHead
 from bridge.process.child import run, words
@@ -34,6 +34,9 @@ def identify(request: Request, tool: Tool, coder: str, dpi: float | None = None)
     MissingCodec
         If it leaves that to a program that is not here.
     """
+    known = None if dpi or coder in argv.PAGED else warm.look(request, tool, coder)
+    if known is not None and (head := from_description(known)):
+        return head
     said = _answer(request, argv.describe(tool.identify, coder, dpi))
     head = from_description(said.stdout.decode("ascii", "replace"))
     if head is None:

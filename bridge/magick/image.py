@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bridge.core.array import Array, as_array
 from bridge.core.format import Format, Reader
 from bridge.core.intake import check_pictures, check_size, check_sizes
 from bridge.core.keywords import switch
@@ -20,7 +21,7 @@ from bridge.errors import (
     TruncatedMedia,
     UnsupportedPixels,
 )
-from bridge.magick import argv
+from bridge.magick import argv, warm
 from bridge.magick.identify import identify
 from bridge.magick.pictures import PICTURES, Picture
 from bridge.magick.policy import boxed
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.core.request import Request
+    from bridge.magick.worker import Wanted
     from bridge.media.framing import FrameHead
     from bridge.media.layers import Layer
 
@@ -250,6 +252,39 @@ class PictureReader(Reader):
     def _one(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index >= self._head.frames:
             return None
+        frame = self._warm()
+        if frame is None:
+            frame = self._cold(index)
+        if self._heif.alpha:
+            frame = np.dstack([frame, self._opacity()])
+        if self._conversion and self._conversion.way == "lab":
+            frame = lab_to_srgb(frame, offset=self._samples == ICCLAB)
+        return upright(frame, self._orientation), self._meta(index)
+
+    def wanted(self) -> Wanted | None:
+        """Say what a warm ImageMagick is to be asked for; None where the one-shot program is to be asked."""
+        if self._source or self._dpi or (self._conversion and self._conversion.way != "none"):
+            return None
+        portion = WHOLE if self._layered else self._portion
+        return warm.wanted(self._picture, self._head, portion, self._tool, channels=self._sent)
+
+    def decoded(self, frame: np.ndarray[Any, Any]) -> Array:
+        """Make the picture that users get of what a warm ImageMagick gave for `wanted`."""
+        self._begin_layers()
+        image = upright(_fit(self._laid(frame), self._seen), self._orientation)
+        return as_array(image, {**self._meta(None), **self._meta(0)})
+
+    def _warm(self) -> np.ndarray[Any, Any] | None:
+        what = self.wanted()
+        frame = warm.picture(self.request, self._tool, what) if what else None
+        if frame is None:
+            self._check_open()  # it may have been closed while we waited
+            return None
+        self._begin_layers()
+        return _fit(self._laid(frame), self._seen)
+
+    def _cold(self, index: int) -> np.ndarray[Any, Any]:
+        """Read a picture from a child of its own, or from the one that is sending them one after the other."""
         source = self._source
         if source is None or index < self._position:
             source = self._start(index)
@@ -262,16 +297,17 @@ class PictureReader(Reader):
             raise
         if self._position == self._head.frames:
             self._end(source)
-        if self._heif.alpha:
-            frame = np.dstack([frame, self._opacity()])
-        if self._conversion and self._conversion.way == "lab":
-            frame = lab_to_srgb(frame, offset=self._samples == ICCLAB)
-        return upright(frame, self._orientation), self._meta(index)
+        return frame
 
     @property
     def _seen(self) -> int:
         """How many channels ImageMagick itself sees."""
         return self._head.channels - bool(self._heif.alpha)
+
+    @property
+    def _sent(self) -> int:
+        """How many channels it is asked for."""
+        return 4 if self._layered else _SENT[min(self._seen, 4)]
 
     def _start(self, index: int) -> FrameSource[FrameHead]:
         """Start a child that sends the pictures from the first on: up to `index`, or all when iterating."""
@@ -282,7 +318,7 @@ class PictureReader(Reader):
             self._tool.path,
             self._tool.release,
             self._picture.coder,
-            channels=4 if self._layered else _SENT[min(self._seen, 4)],
+            channels=self._sent,
             depth=self._head.depth,
             frames=f"[0-{index}]" if only and index else "[0]" if only or self._head.frames == 1 else "",
             compose=self._picture.animated and not self._layered,
@@ -296,11 +332,21 @@ class PictureReader(Reader):
         child = self._child(arguments, {argv.SOURCE: profile, argv.SRGB: srgb_profile()} if way in _BY_PROFILE else {})
         still = self.request.limits.still
         self._position = 0
+        self._begin_layers()
+        self._source = FrameSource(child, PnmFraming(), first=still, stall=still)
+        return self._source
+
+    def _begin_layers(self) -> None:
         if self._layered:
             self._layers = layers_of(self.request.kind or "", self.request.read_at)
             self._canvas = Canvas(self._head.width, self._head.height)
-        self._source = FrameSource(child, PnmFraming(), first=still, stall=still)
-        return self._source
+
+    def _laid(self, frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Lay the next layer over those before it, where that is done here."""
+        if not self._layered:
+            return frame
+        layer = next(self._layers)
+        return self._portion.of(self._canvas.lay(_cut(_rgba(frame), layer), layer))
 
     def _child(self, arguments: tuple[str, ...], files: dict[str, bytes]) -> Child:
         """Start the program on the content; Lab goes to it as if it were RGB, else it rounds a and b."""
@@ -337,10 +383,7 @@ class PictureReader(Reader):
             source.fill(head, memory_of(frame))
         except TruncatedMedia:
             raise self._failure(source) from None
-        if self._layered:
-            layer = next(self._layers)
-            frame = self._portion.of(self._canvas.lay(_cut(_rgba(frame), layer), layer))
-        frame = _fit(frame, wanted)
+        frame = _fit(self._laid(frame), wanted)
         return frame if frame.dtype == np.uint8 else frame.astype(np.uint16)
 
     def _failure(self, source: FrameSource[FrameHead]) -> Exception:
@@ -398,6 +441,8 @@ class PictureReader(Reader):
     def _meta(self, index: int | None) -> dict[str, Any]:
         head = self._head
         if index is not None:
+            if head.frames == 1:
+                return {"index": index}
             times = self._times()
             return times.meta(index) if index < len(times) else {"index": index}
         groups = still_meta(self.request.kind or "", self.request.read_at, self._format.name, str(self._tool), head)
@@ -461,11 +506,11 @@ class PictureFormat(Format):
 
     def can_read(self, request: Request) -> bool:
         """Take content of our kind, or, for formats without a signature, content of no kind by its name."""
-        if _is_for_ffmpeg(request):
-            return False
         if self.picture.kinds:
-            return request.kind in self.picture.kinds
-        return self.could_read(request) and request.extension in self.extensions
+            ours = request.kind in self.picture.kinds
+        else:
+            ours = self.could_read(request) and request.extension in self.extensions
+        return ours and not _is_for_ffmpeg(request)
 
     def could_read(self, request: Request) -> bool:
         """Take content of our kind, or of no kind: the user has named us."""

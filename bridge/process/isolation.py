@@ -106,9 +106,9 @@ def box_for(limits: Limits, work: str, *, sealed: bool = True) -> Box:
     ----------
     limits : Limits
         Of the call.
-    work : {"film", "picture", "magick", "encoder"}
-        What the child does: read film or a picture with ffmpeg or a picture with ImageMagick, or write. Arrays come
-        from us, so encoders may take the time and the memory that they need.
+    work : {"film", "picture", "magick", "worker", "encoder"}
+        What the child does: read film or a picture with ffmpeg or a picture with ImageMagick, pictures as long as
+        there are any, or write. Arrays come from us, so encoders may take the time and the memory that they need.
     sealed : bool
         False where options of the user's own may name other files: such a child has limits, but no walls.
     """
@@ -167,6 +167,7 @@ _WORK = {
     "film": (("CPU", "cpu"), ("AS", "memory")),
     "picture": (("CPU", "still_cpu"), ("AS", "memory")),
     "magick": (("CPU", "still_cpu"), ("AS", "magick_space")),
+    "worker": (("AS", "magick_space"),),
     "encoder": (),
 }
 _ALWAYS = (("FSIZE", "file_size"), ("NOFILE", "open_files"))

@@ -67,3 +67,12 @@ def test_the_cache_folder(framebridge: Framebridge, tmp_path: Path) -> None:
     assert good == {"folder": str(folder), "writable": True}
     assert not bad["writable"]
     assert not folder.exists()
+
+
+@pytest.mark.program
+@pytest.mark.needs("magick")
+def test_the_warm_imagemagick(framebridge: Framebridge) -> None:
+    assert told(framebridge)["warm"].startswith("libMagickWand")
+    assert "Warm ImageMagick: libMagickWand" in framebridge("doctor").stdout
+    assert told(framebridge, FRAMEBRIDGE_WARM="none")["warm"] == "none: FRAMEBRIDGE_WARM=none"
+    assert told(framebridge, FRAMEBRIDGE_MAGICK="none")["warm"] == "none: ImageMagick is not installed"

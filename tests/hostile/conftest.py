@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import bridge
+from bridge.magick import warm
 from tests.hostile.case import World
 from tests.hostile.forms import png
 from tests.hostile.watch import Stands
@@ -27,4 +28,5 @@ def stands(tmp_path_factory: pytest.TempPathFactory, _own_temporary_folder: Path
     """Stand-ins for Ghostscript and its like."""
     stands = Stands(tmp_path_factory.mktemp("stands"))
     bridge.imread(png())  # whatever lasts, once started, has been started
+    warm.close()
     return stands

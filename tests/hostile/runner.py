@@ -15,6 +15,7 @@ import numpy as np
 
 from bridge.errors import BridgeError
 from bridge.limits import Limits
+from bridge.magick import warm
 from tests.hostile.case import CANARY, CANARY_TEXT
 from tests.hostile.watch import Hung, Watch, children, contents, deadline, orphans
 
@@ -106,6 +107,7 @@ def _read(case: Case, uri: Any, limits: Limits, folder: Path) -> tuple[Any, floa
 
 def _left(before: _State, place: Place) -> list[str]:
     """Tell what is there that was not, after some time for what is just ending."""
+    warm.close()  # it lasts, and nothing else may
     until = time.monotonic() + _ENDING
     while True:
         now = _State.of(place)

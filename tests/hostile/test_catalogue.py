@@ -9,6 +9,7 @@ import pytest
 import bridge
 from bridge.errors import CorruptMedia, LimitExceeded
 from bridge.limits import TRUST, Limits
+from bridge.magick import warm
 from tests.hostile.bombs import HEADS
 from tests.hostile.makers import CASES
 from tests.hostile.runner import run
@@ -26,6 +27,13 @@ pytestmark = [pytest.mark.program, pytest.mark.needs("ffmpeg")]
 _ROWS = [pytest.param(case, level, id=f"{case.title}-{level}") for case in CASES for level in case.levels]
 
 
+@pytest.fixture
+def _way(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warm way where it may be taken; what it declines, as most of these, goes the other way after it."""
+    monkeypatch.setenv(warm.SETTING, "always" if level == "normal" else "none")
+
+
+@pytest.mark.usefixtures("_way")
 @pytest.mark.parametrize(("case", "level"), _ROWS)
 def test_hostile_input(case: Case, level: str, world: World, stands: Stands, tmp_path: Path) -> None:
     outcome = run(case, level, world.place(tmp_path), stands)

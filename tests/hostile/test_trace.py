@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bridge.magick.warm import SETTING
 from tests.hostile.forms import png
 from tests.hostile.makers import CASES
 
@@ -40,8 +41,11 @@ _PROGRAMS = ("ffmpeg", "ffprobe", "convert", "convert-im6.q16", "identify", "ide
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="there is no strace here; inotify watches in test_catalogue.py")
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("level", ["normal", "untrusted"])
-def test_no_other_file_no_server_no_other_program(level: str, world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("level", "way"), [("normal", "none"), ("normal", "always"), ("untrusted", "always")])
+def test_no_other_file_no_server_no_other_program(
+    level: str, way: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SETTING, way)
     todo: list[Any] = []
     uris: set[str] = set()
     cases = [case for case in CASES if case.number < 39 and level in case.levels and case.number not in (36, 37, 38)]
