@@ -21,7 +21,10 @@
     ├── ToolMissing (FileNotFoundError)         the program is not on this machine
     ├── ToolFailed (ChildProcessError)          the program ran and failed, in its own words
     ├── ToolTimeout (TimeoutError)              the program was too slow and was stopped
-    └── OutputFailed (OSError)                  the result could not be put in its place
+    ├── OutputFailed (OSError)                  the result could not be put in its place
+    ├── BadJob (ValueError)                     a job asks for what makes no sense, or not together
+    ├── CheckFailed (RuntimeError)              a result was made, and is not what it should be
+    └── JobCancelled (RuntimeError)             somebody has stopped the job
 
 Every class is also the builtin that it means, so ``except ValueError`` works as well. `DamageWarning` is a
 warning, for readers that were told ``on_damage="warn"``.
@@ -32,13 +35,16 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "BadJob",
     "BridgeError",
+    "CheckFailed",
     "Closed",
     "CorruptMedia",
     "DamageWarning",
     "ForbiddenFormat",
     "ForbiddenOption",
     "ForbiddenUri",
+    "JobCancelled",
     "LimitExceeded",
     "MissingCodec",
     "NoSuchFrame",
@@ -184,6 +190,18 @@ class ToolTimeout(BridgeError, TimeoutError):
 
 class OutputFailed(BridgeError, OSError):
     """The result was made but could not be put in its place."""
+
+
+class BadJob(BridgeError, ValueError):
+    """The job asks for what makes no sense, or not together; asking again does not help."""
+
+
+class CheckFailed(BridgeError, RuntimeError):
+    """The result was made, but compared with its source it is not what it should be; it was not put in place."""
+
+
+class JobCancelled(BridgeError, RuntimeError):
+    """Somebody has stopped the job; nothing was put in place."""
 
 
 class DamageWarning(UserWarning):

@@ -187,6 +187,24 @@ class Child:
             stdout = self._open_end(self._process.stdout)
             return self._transfer(stdout.recv_into, view, seconds, "sent nothing", enough=1)
 
+    def arrives(self, seconds: float) -> bool:
+        """Wait until there is something to read, or the stream has ended; False if neither came in that time."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            stdout = self._open_end(self._process.stdout).fileno()
+            stderr = self._process.stderr
+            poller = select.poll()
+            for descriptor in (stdout, stderr):
+                if descriptor >= 0:
+                    poller.register(descriptor, select.POLLIN)
+            while ready := poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                if any(descriptor == stdout for descriptor, _ in ready):
+                    return True
+                self._drain()
+                if self._process.stderr < 0:
+                    poller.unregister(stderr)
+        return False
+
     def fill(self, view: memoryview, seconds: float) -> int:
         """Read until `view` is full or the stream ends; give how much was read.
 
@@ -379,6 +397,10 @@ class Child:
     def too_slow(self, seconds: float) -> ToolTimeout:
         """Stop it and make the error for work that took longer than it may in all."""
         return self._timeout(seconds, "was not done")
+
+    def stalled(self, seconds: float) -> ToolTimeout:
+        """Stop it and make the error for work that lives, but does not move."""
+        return self._timeout(seconds, "made no progress")
 
     def _timeout(self, seconds: float, complaint: str) -> ToolTimeout:
         end = self.abort(f"{complaint} for {seconds:g} s")
