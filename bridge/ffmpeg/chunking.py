@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from fractions import Fraction
 
-    from bridge.ffmpeg.argv import Release, Seek
+    from bridge.ffmpeg.argv import Release
 
 __all__ = ["encode_chunk", "join_chunks", "list_of_chunks"]
 
 
 def encode_chunk(
     release: Release,
-    demuxer: str | None,
-    seek: Seek,
+    reads: Sequence[str],
+    seek: Mapping[str, Any],
     *,
     name: str,
     output: str,
@@ -35,6 +35,10 @@ def encode_chunk(
 
     Parameters
     ----------
+    reads : sequence of str
+        Words that have ffmpeg read the source.
+    seek : mapping
+        Options by which it begins near the first frame.
     name, output : str
         The source, and where to.
     span, wide : tuple of int
@@ -49,7 +53,7 @@ def encode_chunk(
         chain += [f"settb={time_base.numerator}/{time_base.denominator}", _trimmed(span)]
     chain += [f"setpts=PTS-{span[0]}" if span[0] >= 0 else f"setpts=PTS+{-span[0]}"]
     return (
-        *_flat({"copyts": None, **_reads(demuxer), **seek.options(demuxer)}), "-i", name,
+        "-copyts", *reads, *_flat(seek), "-i", name,
         *_flat(_passthrough(release)), *_flat(_source_time_base(release)),
         "-map", f"0:{stream}", "-vf", ",".join(chain), *video,
         "-map_metadata", "-1", "-map_chapters", "-1", "-f", "nut", "-y", output,
@@ -82,7 +86,7 @@ def list_of_chunks(names: Sequence[str], starts: Sequence[int]) -> str:
 
 
 def join_chunks(
-    demuxer: str | None,
+    reads: Sequence[str],
     *,
     listed: str,
     name: str,
@@ -92,7 +96,7 @@ def join_chunks(
     repeated: bool = False,
     rest: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Put chunks into a file, one behind the other and unchanged, with all else out of the source (input 1).
+    """Put chunks into a file, one behind the other and unchanged, with all else out of the source (input 0).
 
     Parameters
     ----------
@@ -108,10 +112,9 @@ def join_chunks(
         What else goes along, and how the container is written.
     """
     return (
-        "-itsoffset", f"{offset}us",
+        *reads, "-i", name, "-itsoffset", f"{offset}us",
         *_flat(_reads("concat") | {"format_whitelist": "concat,nut", "safe": 0}), "-i", listed,
-        *_flat(_reads(demuxer)), "-i", name,
-        "-map", "0:v:0", "-c:v", "copy", *(("-bsf:v", "dump_extra=freq=keyframe") if repeated else ()),
+        "-map", "1:v:0", "-c:v:0", "copy", *(("-bsf:v:0", "dump_extra=freq=keyframe") if repeated else ()),
         *(("-video_track_timescale", str(timescale)) if timescale else ()),
         *rest, "-y", output,
     )  # fmt: skip

@@ -7,27 +7,26 @@ whatever has happened. There is no other record.
 
 from __future__ import annotations
 
-import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.jobs.encoding import spec_of, work
 from bridge.jobs.executors import gather
-from bridge.jobs.folder import Folder
 from bridge.jobs.joining import join
+from bridge.jobs.piece import specs_of, work
 from bridge.jobs.runner import STALL, Stop
 from bridge.jobs.step import Progress
-from bridge.limits import Limits, in_force
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Generator
 
+    from bridge.core.request import Request
+    from bridge.jobs.folder import Folder
     from bridge.jobs.plan import Plan
 
-__all__ = ["Outcome", "Recipe", "make"]
+__all__ = ["How", "Outcome", "Recipe", "make"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +35,10 @@ class Recipe:
 
     Attributes
     ----------
-    source, target : str
-        Names of files.
     demuxer, muxer, read_back : str or None
-        FFmpeg's names of their containers, and of the one that reads the result.
+        FFmpeg's names of the containers of the film and of the result, and of what reads the latter.
+    reads : tuple of str
+        Words that have ffmpeg read the film.
     stream : str
         Which stream is encoded, as FFmpeg specifies it.
     filters : tuple of str
@@ -47,21 +46,46 @@ class Recipe:
     video : tuple of str
         The encoder and its options.
     rest : tuple of str
-        Options of the result: what else goes along from input 1, and how the container is written.
+        Options of the result: what else goes along from input 0, the film, and how the container is written.
     offset : fractions.Fraction
         Seconds at which the file begins, of which the picture may be later.
+    sealed : bool
+        As of `Step`.
     """
 
-    source: str
-    target: str
     demuxer: str | None
     muxer: str
     read_back: str | None = None
+    reads: tuple[str, ...] = ()
     stream: str = "V:0"
     filters: tuple[str, ...] = ()
     video: tuple[str, ...] = ()
     rest: tuple[str, ...] = ()
     offset: Fraction = Fraction(0)
+    sealed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """Who encodes the chunks, and within what.
+
+    Attributes
+    ----------
+    workers : int
+        How many are encoded at once, where `executor` is None.
+    executor
+        As of `bridge.jobs.executors.gather`.
+    deadline, stall : float or None
+        Seconds that a chunk may take in all, and from one frame to the next.
+    stop : Stop
+        Stops it from elsewhere.
+    """
+
+    workers: int
+    executor: Any = None
+    deadline: float | None = None
+    stall: float | None = STALL
+    stop: Stop = field(default_factory=Stop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,100 +106,61 @@ class Outcome:
 
 
 def make(
-    recipe: Recipe,
-    plan: Plan,
-    *,
-    workers: int,
-    executor: Any = None,
-    limits: Limits | None = None,
-    stop: Stop | None = None,
-    report: Callable[[Progress], object] = lambda _: None,
-    deadline: float | None = None,
-    stall: float | None = STALL,
-) -> Outcome:
-    """Encode a film in chunks and join them; what an earlier call has finished is not done again.
-
-    Parameters
-    ----------
-    workers : int
-        How many are encoded at once, where `executor` is None.
-    executor
-        As of `bridge.jobs.executors.gather`.
-    deadline, stall : float or None
-        Seconds that a chunk may take in all, and from one frame to the next.
+    recipe: Recipe, plan: Plan, *, film: Request, out: Request, folder: Folder, how: How
+) -> Generator[Progress, None, Outcome]:
+    """Encode a film in chunks and join them in the part of a request; what an earlier call has finished is found.
 
     Raises
     ------
     CheckFailed
         If a chunk or the whole has not the frames that were planned.
-    OutputFailed
-        If the target is being made by another process, or cannot be written.
     JobCancelled, BridgeError
-        As of `gather`; what is finished stays, and the same call goes on there.
+        As of `gather`; what is finished stays in the folder, and the same call goes on there.
     """
-    limits, stop = limits or in_force(), stop or Stop()
-    with Folder(recipe.target) as folder:
-        tally = _Tally(plan, report)
-        specs = [spec_of(recipe, plan, chunk, folder=folder.path, limits=limits, stall=stall) for chunk in plan.chunks]
-        longest = sorted(range(len(specs)), key=lambda number: -plan.chunks[number].frames)
-        results: dict[int, dict[str, Any]] = {}
-        given = [specs[number] for number in longest]
-        for at, result in gather(
-            work, given, executor=executor, workers=workers, stop=stop, report=tally.take, seconds=deadline
-        ):
-            results[longest[at]] = result
-            tally.finished(longest[at])
-        ordered = [results[number] for number in range(len(specs))]
-        tally.tell("join", plan.frames)
-        names = [Path(spec["step"]["outputs"][0]).name for spec in specs]
-        clocks = [Fraction(result["time_base"]) for result in ordered]
-        joined = join(recipe, plan, names, clocks, folder.descriptor, limits=limits, stop=stop)
-        folder.finish()
+    tally = _Tally(plan)
+    specs = [{**spec, "stall": how.stall} for spec in specs_of(recipe, plan, film, folder.path)]
+    longest = sorted(range(len(specs)), key=lambda number: -plan.chunks[number].frames)
+    given = [specs[number] for number in longest]
+    results: dict[int, dict[str, Any]] = {}
+    for event in gather(work, given, executor=how.executor, workers=how.workers, stop=how.stop, seconds=how.deadline):
+        number = longest[event.position]
+        if event.result is not None:
+            results[number] = event.result
+        yield tally.heard(number, event.report)
+    ordered = [results[number] for number in range(len(specs))]
+    yield tally.now("join")
+    names = [Path(spec["step"]["outputs"][0]).name for spec in specs]
+    clocks = [Fraction(result["time_base"]) for result in ordered]
+    joined = join(recipe, plan, names, clocks, film=film, out=out, folder=folder.descriptor, stop=how.stop)
     commands = [tuple(result["command"]) for result in ordered if result["command"]]
-    return Outcome(
-        chunks=len(ordered), found=sum(not result["command"] for result in ordered), commands=(*commands, joined)
-    )
+    return Outcome(chunks=len(ordered), found=len(ordered) - len(commands), commands=(*commands, joined))
 
 
 class _Tally:
-    """How many frames are done, of all chunks together; told as it grows."""
+    """How many frames are done, of all chunks together."""
 
-    def __init__(self, plan: Plan, report: Callable[[Progress], object]) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._frames = [chunk.frames for chunk in plan.chunks]
         self._seconds = float((plan.chunks[-1].end - plan.chunks[0].begin) * plan.time_base)
         self._done: dict[int, int] = {}
-        self._report = report
-        self._lock = threading.Lock()
         self._begun = time.monotonic()
-        self._found = 0
 
-    def take(self, said: Mapping[str, Any]) -> None:
-        """Hear of a chunk."""
-        number, frames = said.get("number"), said.get("frames")
-        if isinstance(number, int) and isinstance(frames, int) and 0 <= number < len(self._frames):
-            self._set(number, min(frames, self._frames[number]))
+    def heard(self, number: int, report: dict[str, Any] | None) -> Progress:
+        """Take a report of a chunk, None if it is there; a chunk that is begun again loses what it had."""
+        frames = self._frames[number] if report is None else report.get("frames")
+        self._done[number] = min(frames, self._frames[number]) if isinstance(frames, int) else 0
+        return self.now("encode")
 
-    def finished(self, number: int) -> None:
-        """Know that a chunk is there."""
-        self._set(number, self._frames[number])
-
-    def _set(self, number: int, frames: int) -> None:
-        with self._lock:
-            self._done[number] = frames
-            self.tell("encode", sum(self._done.values()))
-
-    def tell(self, stage: str, frames: int) -> None:
+    def now(self, stage: str) -> Progress:
         """Tell how far it is."""
-        elapsed, total = time.monotonic() - self._begun, sum(self._frames)
-        seconds = self._seconds * frames / total
-        self._report(
-            Progress(
-                stage=stage,
-                frames=frames,
-                seconds=seconds,
-                total_frames=total,
-                total_seconds=self._seconds,
-                speed=seconds / elapsed if elapsed > 0 else None,
-                elapsed=elapsed,
-            )
+        done, total = sum(self._done.values()), sum(self._frames)
+        elapsed, seconds = time.monotonic() - self._begun, self._seconds * done / total
+        return Progress(
+            stage=stage,
+            frames=done,
+            seconds=seconds,
+            total_frames=total,
+            total_seconds=self._seconds,
+            speed=seconds / elapsed if elapsed > 0 else None,
+            elapsed=elapsed,
         )

@@ -21,10 +21,9 @@ from bridge.jobs.links import Board
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bridge.jobs.links import Report
     from bridge.jobs.runner import Stop
 
-__all__ = ["ATTEMPTS", "failed", "gather", "raised"]
+__all__ = ["ATTEMPTS", "Event", "failed", "gather", "raised"]
 
 log = logging.getLogger("bridge")
 
@@ -124,6 +123,15 @@ class _Team:
         return client
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What has come of one piece of work: a report on the way, or its result."""
+
+    position: int
+    report: Spec | None = None
+    result: Spec | None = None
+
+
 @dataclass(slots=True)
 class _Work:
     """One piece of work, and how it goes."""
@@ -138,15 +146,12 @@ class _Work:
 class _Gathering:
     """The loop of one `gather`: it waits for futures, for the times of retries, and for being stopped."""
 
-    def __init__(
-        self, function: Callable[[Spec], Spec], specs: Sequence[Spec], report: Report, seconds: float | None
-    ) -> None:
+    def __init__(self, function: Callable[[Spec], Spec], specs: Sequence[Spec], seconds: float | None) -> None:
         self._function = function
-        self._report = report
         self._seconds = seconds
         self._left = {position: _Work(position, spec) for position, spec in enumerate(specs)}
         self._later: list[tuple[float, _Work]] = []
-        self._came: queue.SimpleQueue[tuple[_Work, Any] | None] = queue.SimpleQueue()
+        self._came: queue.SimpleQueue[tuple[_Work, Any] | Spec | None] = queue.SimpleQueue()
         self.attempts = ATTEMPTS
 
     def abort(self, _: str = "") -> None:
@@ -154,21 +159,20 @@ class _Gathering:
         self._came.put(None)
 
     def take(self, report: Spec) -> None:
-        """Hear of progress; what an abandoned attempt says counts no more."""
-        work = self._left.get(report.get("position", -1))
-        if work is not None and report.get("attempt") == work.attempt:
-            work.started = work.started or time.monotonic()
-            self._report(report)
+        """Hear of progress, from any thread."""
+        self._came.put(report)
 
-    def results(self, team: _Team, board: Board, stop: Stop) -> Iterator[tuple[int, Spec]]:
-        """Give results with their positions, as they come."""
+    def events(self, team: _Team, board: Board, stop: Stop) -> Iterator[Event]:
+        """Give reports and results, as they come."""
         for work in list(self._left.values()):
             self._submit(work, team, board)
         while self._left:
             stop.check("chunks")
             with contextlib.suppress(queue.Empty):
                 came = self._came.get(timeout=self._patience())
-                if came is not None and came[1] is came[0].future and came[0].position in self._left:
+                if isinstance(came, dict):
+                    yield from self._heard(came)
+                elif came is not None and came[1] is came[0].future and came[0].position in self._left:
                     yield from self._judged(*came)
             self._look_at_the_clock(team, board)
 
@@ -186,7 +190,14 @@ class _Gathering:
         work.future = future = team.submit(self._function, {**work.spec, "run": told})
         future.add_done_callback(lambda done: self._came.put((work, done)))
 
-    def _judged(self, work: _Work, future: Any) -> Iterator[tuple[int, Spec]]:
+    def _heard(self, report: Spec) -> Iterator[Event]:
+        """Take a report; what an abandoned attempt says counts no more."""
+        work = self._left.get(report.get("position", -1))
+        if work is not None and report.get("attempt") == work.attempt:
+            work.started = work.started or time.monotonic()
+            yield Event(position=work.position, report=report)
+
+    def _judged(self, work: _Work, future: Any) -> Iterator[Event]:
         """Take a finished future: a result, or a reason to try again, or an error."""
         try:
             result = future.result()
@@ -197,7 +208,7 @@ class _Gathering:
             return
         if "error" not in result:
             del self._left[work.position]
-            yield work.position, result
+            yield Event(position=work.position, result=result)
         elif result["again"] and work.attempt < self.attempts:
             self._again(work, result["message"])
         else:
@@ -249,10 +260,9 @@ def gather(
     executor: Any = None,
     workers: int,
     stop: Stop,
-    report: Report = lambda _: None,
     seconds: float | None = None,
-) -> Iterator[tuple[int, Spec]]:
-    """Have work done by an engine; give results as they come, each with the position of its spec.
+) -> Iterator[Event]:
+    """Have work done by an engine; give reports and results as they come.
 
     Parameters
     ----------
@@ -267,8 +277,6 @@ def gather(
         How many threads these are.
     stop : Stop
         Ends it; running work is stopped, wherever it is.
-    report : callable
-        Gets what work reports, from any thread.
     seconds : float or None
         What each attempt may take.
 
@@ -279,10 +287,10 @@ def gather(
     BridgeError
         What work has failed with, after as many attempts as may help.
     """
-    gathering = _Gathering(function, specs, report, seconds)
+    gathering = _Gathering(function, specs, seconds)
     with _Team(executor, workers) as team, Board(gathering.take, client=team.client, address=team.address) as board:
         try:
             with stop.over(gathering):  # type: ignore[arg-type] # it can be aborted, which is all that is asked
-                yield from gathering.results(team, board, stop)
+                yield from gathering.events(team, board, stop)
         finally:
             gathering.end(board)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from bridge.core.request import Request
 from bridge.errors import CheckFailed
 from bridge.ffmpeg.chunking import join_chunks, list_of_chunks
-from bridge.jobs.encoding import times_of
-from bridge.jobs.runner import Runner, Stop, settle
+from bridge.jobs.piece import times_of
+from bridge.jobs.runner import Runner, settle
 from bridge.jobs.step import Step, made, source
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bridge.jobs.chunks import Recipe
     from bridge.jobs.plan import Plan
-    from bridge.limits import Limits
+    from bridge.jobs.runner import Stop
 
 __all__ = ["join"]
 
@@ -32,12 +32,13 @@ def join(
     plan: Plan,
     names: Sequence[str],
     clocks: Sequence[Fraction],
-    folder: int,
     *,
-    limits: Limits,
+    film: Request,
+    out: Request,
+    folder: int,
     stop: Stop,
 ) -> tuple[str, ...]:
-    """Join the chunks in the order of the plan, verify the whole, and put it in its place; give the command.
+    """Join the chunks in the order of the plan, in the part of a request, and verify the whole; give the command.
 
     Parameters
     ----------
@@ -52,31 +53,26 @@ def join(
         If the whole has not the frames that were planned, each at its time.
     """
     if len(set(clocks)) > 1:
-        raise CheckFailed(f"{recipe.target}: chunks have different clocks ({', '.join(map(str, sorted(set(clocks))))})")
-    step = _step(recipe, plan, names)
-    with (
-        Request(recipe.source, limits=limits) as film,
-        Request(recipe.target, writing=True, limits=limits) as target,
-    ):
-        with film.input() as read, target.output() as written:
-            with Runner(
-                step, inputs=(read, folder), outputs=(written,), limits=limits, part=target.part(), stop=stop
-            ) as runner:
-                for _ in runner:
-                    pass
-                done = runner.done()
-            settle([written])
-        with Request(str(target.part()), limits=limits) as result:
-            _check(result, recipe, plan)
-        stop.check(recipe.target)
-        target.commit()
+        raise CheckFailed(f"{out.name}: chunks have different clocks ({', '.join(map(str, sorted(set(clocks))))})")
+    step = _step(recipe, plan, names, film.name, out.name)
+    with film.input() as read, out.output() as written:
+        with Runner(
+            step, inputs=(read, folder), outputs=(written,), limits=film.limits, part=out.part(), stop=stop
+        ) as runner:
+            for _ in runner:
+                pass
+            done = runner.done()
+        settle([written])
+    with Request(str(out.part()), limits=film.limits, name=out.name) as result:
+        _check(result, recipe, plan)
+    stop.check(out.name)
     return done.command
 
 
-def _step(recipe: Recipe, plan: Plan, names: Sequence[str]) -> Step:
+def _step(recipe: Recipe, plan: Plan, names: Sequence[str], film: str, target: str) -> Step:
     first = int(plan.pts[0]) * plan.time_base - recipe.offset
     arguments = join_chunks(
-        recipe.demuxer,
+        recipe.reads,
         listed=_LIST,
         name=source(0),
         output=made(0),
@@ -87,13 +83,14 @@ def _step(recipe: Recipe, plan: Plan, names: Sequence[str]) -> Step:
     )
     listed = list_of_chunks([f"{source(1)}/{name}" for name in names], plan.starts())
     return Step(
-        subject=recipe.target,
+        subject=target,
         arguments=arguments,
-        inputs=(recipe.source, "chunks"),
-        outputs=(recipe.target,),
+        inputs=(film, "chunks"),
+        outputs=(target,),
         files={_LIST: listed},
         frames=plan.frames,
         silent=True,
+        sealed=recipe.sealed,
     )
 
 
@@ -111,11 +108,11 @@ def _check(result: Request, recipe: Recipe, plan: Plan) -> None:
     times, clock = times_of(result, recipe.read_back)
     if len(times) != plan.frames:
         raise CheckFailed(
-            f"{recipe.target} has {len(times)} frames in the place of {plan.frames}; nothing was put in place"
+            f"{result.name} has {len(times)} frames in the place of {plan.frames}; nothing was put in place"
         )
     wanted = ((plan.pts - plan.pts[0]) * plan.time_base.numerator / plan.time_base.denominator).tolist()
     late = max(abs(time * clock - Fraction(due)) for time, due in zip(times, wanted, strict=True))
     if late > clock:
         raise CheckFailed(
-            f"{recipe.target}: a frame is {float(late):g} s from its time; nothing was put in place (use workers=1)"
+            f"{result.name}: a frame is {float(late):g} s from its time; nothing was put in place (use workers=1)"
         )

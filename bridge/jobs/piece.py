@@ -25,12 +25,12 @@ from bridge.limits import Limits
 from bridge.process.tools import toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bridge.jobs.chunks import Recipe
-    from bridge.jobs.plan import Chunk, Plan
+    from bridge.jobs.plan import Plan
 
-__all__ = ["identity", "spec_of", "times_of", "work"]
+__all__ = ["identity", "specs_of", "times_of", "work"]
 
 _STORE_DTS = ("mov", "mpegts")  # other demuxers make them up
 _ENDS = 1 << 16  # bytes at both ends of a source that tell it from others
@@ -45,39 +45,35 @@ def identity(request: Request) -> str:
     return f"{facts.st_size}-{facts.st_mtime_ns}-{ends.hexdigest()}"
 
 
-def spec_of(
-    recipe: Recipe, plan: Plan, chunk: Chunk, *, folder: Path, limits: Limits, stall: float | None
-) -> dict[str, Any]:
-    """Say in plain values what is to be done for a chunk, whoever does it."""
-    tool = toolbox().find("ffmpeg")
-    arguments = encode_chunk(
-        tool.release, recipe.demuxer, chunk.seek, name=source(0), output=made(0), stream=recipe.stream,
-        span=(chunk.begin, chunk.end), wide=chunk.wide, time_base=plan.time_base, filters=recipe.filters,
-        video=recipe.video,
-    )  # fmt: skip
-    with Request(recipe.source, limits=limits) as film:
-        stamp = identity(film)
-    said = [stamp, tool.version, arguments, chunk.begin, chunk.end, chunk.frames, chunk.times, str(plan.time_base)]
-    key = hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest()
-    name = f"{chunk.number:05d}-{key}.nut"
-    step = Step(
-        subject=f"{recipe.source} (chunk {chunk.number + 1} of {len(plan.chunks)})",
-        arguments=arguments,
-        inputs=(str(Path(recipe.source).absolute()),),
-        outputs=(str(folder / name),),
-        frames=chunk.frames,
-    )
-    return {
-        "step": step.to_dict(),
-        "number": chunk.number,
-        "frames": chunk.frames,
-        "times": chunk.times,
-        "time_base": str(plan.time_base),
-        "source": stamp,
-        "ffmpeg": tool.version,
-        "limits": asdict(limits),
-        "stall": stall,
-    }
+def specs_of(recipe: Recipe, plan: Plan, film: Request, folder: Path) -> Iterator[dict[str, Any]]:
+    """Say in plain values what is to be done for each chunk, whoever does it."""
+    tool, stamp = toolbox().find("ffmpeg"), identity(film)
+    for chunk in plan.chunks:
+        arguments = encode_chunk(
+            tool.release, recipe.reads, chunk.seek.options(recipe.demuxer), name=source(0), output=made(0),
+            stream=recipe.stream, span=(chunk.begin, chunk.end), wide=chunk.wide, time_base=plan.time_base,
+            filters=recipe.filters, video=recipe.video,
+        )  # fmt: skip
+        said = [stamp, tool.version, arguments, chunk.begin, chunk.end, chunk.frames, chunk.times, str(plan.time_base)]
+        key = hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest()
+        step = Step(
+            subject=f"{film.name} (chunk {chunk.number + 1} of {len(plan.chunks)})",
+            arguments=arguments,
+            inputs=(str(film.path.absolute() if film.path else film.uri),),
+            outputs=(str(folder / f"{chunk.number:05d}-{key}.nut"),),
+            frames=chunk.frames,
+            sealed=recipe.sealed,
+        )
+        yield {
+            "step": step.to_dict(),
+            "number": chunk.number,
+            "frames": chunk.frames,
+            "times": chunk.times,
+            "time_base": str(plan.time_base),
+            "source": stamp,
+            "ffmpeg": tool.version,
+            "limits": asdict(film.limits),
+        }
 
 
 def work(spec: dict[str, Any]) -> dict[str, Any]:
@@ -105,23 +101,31 @@ def work(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _worked(spec: dict[str, Any], stop: Stop, told: Callable[[int], None]) -> dict[str, Any]:
     step, limits = Step.from_dict(spec["step"]), Limits(**spec["limits"])
-    place = Path(step.outputs[0])
-    command: tuple[str, ...] = ()
     tool = toolbox().find("ffmpeg")
     if tool.version != spec["ffmpeg"]:
         raise ToolMissing(f"{step.subject} is made with ffmpeg {spec['ffmpeg']}; this machine has {tool.version}")
     with Request(step.inputs[0], limits=limits) as film:
         if identity(film) != spec["source"]:
             raise CorruptMedia(f"{film.name} is not, or no more, the file that was cut into chunks; start again")
-        if not place.exists():
-            command = _encoded(step, film, spec, limits=limits, stop=stop, told=told)
-    with Request(str(place), limits=limits) as result:
-        return {**_verified(result, spec, step.subject), "command": list(command)}
+        found = _found(spec, step, limits)
+        return found or _encoded(step, film, spec, limits=limits, stop=stop, told=told)
+
+
+def _found(spec: dict[str, Any], step: Step, limits: Limits) -> dict[str, Any] | None:
+    """Take a chunk that was made before, if it is what it should be."""
+    place = Path(step.outputs[0])
+    if not place.exists():
+        return None
+    try:
+        with Request(str(place), limits=limits) as result:
+            return {**_verified(result, spec, step.subject), "command": []}
+    except (CheckFailed, CorruptMedia):  # as after a fault of the disk
+        return None
 
 
 def _encoded(
     step: Step, film: Request, spec: dict[str, Any], *, limits: Limits, stop: Stop, told: Callable[[int], None]
-) -> tuple[str, ...]:
+) -> dict[str, Any]:
     """Run the command, verify what it has made, and put it in its place."""
     with Request(step.outputs[0], writing=True, limits=limits) as target:
         with film.input() as read, target.output() as written:
@@ -134,11 +138,11 @@ def _encoded(
                 done = runner.done()
             settle([written])
         with Request(str(target.part()), limits=limits) as result:
-            _verified(result, spec, step.subject)
+            verified = _verified(result, spec, step.subject)
         stop.check(step.subject)
         target.commit()
     settle_folder(Path(step.outputs[0]).parent)
-    return done.command
+    return {**verified, "command": list(done.command)}
 
 
 def _verified(result: Request, spec: Mapping[str, Any], subject: str) -> dict[str, Any]:
