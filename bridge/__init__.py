@@ -34,6 +34,7 @@ from bridge.limits import Limits, configure
 if TYPE_CHECKING:
     from bridge.catalogue import formats
     from bridge.core.uri import sequence
+    from bridge.jobs.transcoding import transcode
     from bridge.v3 import imiter, immeta, imopen, improps
 
 __version__ = "0.1.0"
@@ -68,6 +69,7 @@ __all__ = [
     "sequence",
     "show_formats",
     "status",
+    "transcode",
     "volread",
     "volsave",
     "volwrite",
@@ -90,6 +92,7 @@ _LATER = {
     "immeta": "bridge.v3",
     "imopen": "bridge.v3",
     "improps": "bridge.v3",
+    "transcode": "bridge.jobs.transcoding",
 }
 
 

@@ -445,5 +445,5 @@ def _asked(reads: Any, *values: Any) -> Any:
         raise BadJob(str(error)) from None
 
 
-_RUNGS: tuple[Rung, ...] = (Rung(height=1080, bitrate="5M"), Rung(height=720, bitrate="2800k"), Rung(height=480, bitrate="1200k"),
-          Rung(height=360, bitrate="700k"))  # fmt: skip
+_USUAL = ((1080, "5M"), (720, "2800k"), (480, "1200k"), (360, "700k"))
+_RUNGS: tuple[Rung, ...] = tuple(Rung(height=height, bitrate=bitrate) for height, bitrate in _USUAL)

@@ -28,8 +28,19 @@ if TYPE_CHECKING:
 __all__ = ["STALL", "Done", "Runner", "Stop", "run_step", "settle"]
 
 STALL = 120.0  # seconds without a frame: encoders look far ahead on slow machines
-_COMMON = ("-nostdin", "-hide_banner", "-v", "repeat+error", "-nostats", "-progress", "pipe:1", "-stats_period", "0.5")
+_COMMON = (
+    "-nostdin",
+    "-hide_banner",
+    "-v",
+    "repeat+level+error",
+    "-nostats",
+    "-progress",
+    "pipe:1",
+    "-stats_period",
+    "0.5",
+)
 _BUFFER = 1 << 14
+_LEVEL = re.compile(r"\[(error|fatal|panic)\] ")
 _PLACES = re.compile(r"file:/proc/self/fd/(\d+)")
 
 
@@ -110,7 +121,7 @@ class Runner:
     ----------
     step : Step
         What is run.
-    inputs, outputs : sequence of int
+    inputs, outputs, folders : sequence of int
         Descriptors for the step's places, held open by the caller until the runner is entered.
     limits : Limits, optional
         What it may take.
@@ -128,6 +139,7 @@ class Runner:
         *,
         inputs: Sequence[int] = (),
         outputs: Sequence[int] = (),
+        folders: Sequence[int] = (),
         limits: Limits | None = None,
         part: str | Path = "",
         deadline: float | None = None,
@@ -144,10 +156,10 @@ class Runner:
         self._names = dict(zip((*inputs, *outputs), (*step.inputs, *step.outputs), strict=False))
         tool = toolbox().find("ffmpeg")
         self._child = Child(
-            (tool.path, *_COMMON, *step.filled(inputs, outputs)),
+            (tool.path, *_COMMON, *step.filled(inputs, outputs, folders)),
             subject=step.subject,
             box=box_for(limits or in_force(), "job", sealed=step.sealed),
-            pass_fds=(*inputs, *outputs),
+            pass_fds=(*inputs, *outputs, *folders),
             files=step.texts(inputs, outputs),
             part=part,
         )
@@ -244,7 +256,7 @@ class Runner:
         return error
 
     def _named(self, text: str) -> str:
-        return _PLACES.sub(lambda place: self._names.get(int(place[1]), place[0]), text)
+        return _LEVEL.sub("", _PLACES.sub(lambda place: self._names.get(int(place[1]), place[0]), text))
 
 
 _EVER = 1e6  # seconds, as far as the system's clocks of waiting reach

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Progress", "Step", "made", "source"]
+__all__ = ["Progress", "Step", "folder", "made", "source"]
 
-_PLACE = re.compile("\0(in|out)(\\d+)\0")
+_PLACE = re.compile("\0(in|out|dir)(\\d+)\0")
 
 
 def source(number: int) -> str:
@@ -22,6 +22,11 @@ def source(number: int) -> str:
 def made(number: int) -> str:
     """Give what stands in a command for one of the step's outputs."""
     return f"\0out{number}\0"
+
+
+def folder(number: int) -> str:
+    """Give what stands in a command for one of the folders that it may write in."""
+    return f"\0dir{number}\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +69,9 @@ class Step:
     silent: bool = False
     sealed: bool = True
 
-    def filled(self, inputs: Sequence[int], outputs: Sequence[int]) -> tuple[str, ...]:
+    def filled(self, inputs: Sequence[int], outputs: Sequence[int], folders: Sequence[int] = ()) -> tuple[str, ...]:
         """Give the arguments with descriptors in their places."""
-        fill = _filler(inputs, outputs)
+        fill = _filler(inputs, outputs, folders)
         return tuple(_PLACE.sub(fill, argument) for argument in self.arguments)
 
     def texts(self, inputs: Sequence[int], outputs: Sequence[int]) -> dict[str, bytes]:
@@ -77,8 +82,11 @@ class Step:
     def shown(self, program: str) -> tuple[str, ...]:
         """Give the command as people read it: with the names of files."""
         names = {"in": self.inputs, "out": self.outputs}
-        words = (_PLACE.sub(lambda place: names[place[1]][int(place[2])], word) for word in self.arguments)
-        return (program, *words)
+
+        def name(place: re.Match[str]) -> str:
+            return names[place[1]][int(place[2])] if place[1] in names else "."
+
+        return (program, *(_PLACE.sub(name, word) for word in self.arguments))
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain values that `json` takes."""
@@ -91,9 +99,12 @@ class Step:
         return cls(**{**plain, **rows})
 
 
-def _filler(inputs: Sequence[int], outputs: Sequence[int]) -> Callable[[re.Match[str]], str]:
-    places = {"in": inputs, "out": outputs}
-    return lambda place: f"file:/proc/self/fd/{places[place[1]][int(place[2])]}"
+def _filler(
+    inputs: Sequence[int], outputs: Sequence[int], folders: Sequence[int] = ()
+) -> Callable[[re.Match[str]], str]:
+    places = {"in": inputs, "out": outputs, "dir": folders}
+    prefixes = {"in": "file:", "out": "file:", "dir": ""}
+    return lambda place: f"{prefixes[place[1]]}/proc/self/fd/{places[place[1]][int(place[2])]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

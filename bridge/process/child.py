@@ -108,13 +108,14 @@ class Child:
     stdout : int or None
         A descriptor to give as standard output; None makes a pipe for `read_into`.
     pass_fds : sequence of int
-        Further descriptors that the child keeps under the same numbers.
+        Further descriptors that the child keeps under the same numbers. In a folder among them it may write,
+        whatever its box.
     scratch : bool
         Give it a folder of its own for temporary files, which is removed with it.
     files : mapping of str to bytes
         Small files to lay into that folder, where it then works, so that it finds them by their names.
     part : str or Path
-        An unfinished output, which is removed if this process dies before it is in its place.
+        An unfinished output, file or folder, which is removed if this process dies before it is in its place.
     """
 
     def __init__(
