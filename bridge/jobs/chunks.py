@@ -98,11 +98,14 @@ class Outcome:
         How many there are, and how many of them had been made before.
     commands : tuple
         The commands that made the others, and the one that joined them, as people read them.
+    said : str
+        What decoders have complained of, also such as begin in the middle.
     """
 
     chunks: int
     found: int
     commands: tuple[tuple[str, ...], ...]
+    said: str = ""
 
 
 def make(
@@ -133,7 +136,8 @@ def make(
     clocks = [Fraction(result["time_base"]) for result in ordered]
     joined = join(recipe, plan, names, clocks, film=film, out=out, folder=folder.descriptor, stop=how.stop)
     commands = [tuple(result["command"]) for result in ordered if result["command"]]
-    return Outcome(chunks=len(ordered), found=len(ordered) - len(commands), commands=(*commands, joined))
+    said = "\n".join(result["said"] for result in ordered if result["said"])
+    return Outcome(chunks=len(ordered), found=len(ordered) - len(commands), commands=(*commands, joined), said=said)
 
 
 class _Tally:

@@ -79,7 +79,7 @@ def _step(recipe: Recipe, plan: Plan, names: Sequence[str], film: str, target: s
         offset=round(first * 1_000_000),
         timescale=_timescale(plan.time_base) if recipe.muxer in _MP4 else None,
         repeated=recipe.muxer in _HEADERS_REPEATED,
-        rest=(*recipe.rest, "-f", recipe.muxer),
+        rest=recipe.rest,
     )
     listed = list_of_chunks([f"{source(1)}/{name}" for name in names], plan.starts())
     return Step(

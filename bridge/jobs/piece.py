@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["identity", "specs_of", "times_of", "work"]
 
 _STORE_DTS = ("mov", "mpegts")  # other demuxers make them up
+_COMPLAINT = re.compile(r"\[(error|fatal|panic)\] ")  # others are libraries that chat
 _ENDS = 1 << 16  # bytes at both ends of a source that tell it from others
 
 
@@ -82,8 +84,8 @@ def work(spec: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``time_base`` and ``stream`` of the chunk, and the ``command``, which is empty where there was nothing to do;
-        or what `bridge.jobs.executors.failed` says of an error.
+        The ``time_base`` of the chunk, what the decoder has ``said``, and the ``command``, which is empty where there
+        was nothing to do; or what `bridge.jobs.executors.failed` says of an error.
     """
     stop, run = Stop(), spec["run"]
     try:
@@ -118,7 +120,7 @@ def _found(spec: dict[str, Any], step: Step, limits: Limits) -> dict[str, Any] |
         return None
     try:
         with Request(str(place), limits=limits) as result:
-            return {**_verified(result, spec, step.subject), "command": []}
+            return {**_verified(result, spec, step.subject), "command": [], "said": _said(place)}
     except (CheckFailed, CorruptMedia):  # as after a fault of the disk
         return None
 
@@ -140,9 +142,26 @@ def _encoded(
         with Request(str(target.part()), limits=limits) as result:
             verified = _verified(result, spec, step.subject)
         stop.check(step.subject)
+        place, said = Path(step.outputs[0]), _complaints(done.exit.stderr)
+        if said:
+            _noted(place).write_text(said)
+            settle_folder(place.parent)
         target.commit()
-    settle_folder(Path(step.outputs[0]).parent)
-    return {**verified, "command": list(done.command)}
+    settle_folder(place.parent)
+    return {**verified, "command": list(done.command), "said": said}
+
+
+def _noted(place: Path) -> Path:
+    """Give the place of what was said of a chunk; it is there before the chunk is."""
+    return place.with_suffix(".said")
+
+
+def _said(place: Path) -> str:
+    return _noted(place).read_text() if _noted(place).exists() else ""
+
+
+def _complaints(stderr: str) -> str:
+    return "\n".join(line for line in stderr.splitlines() if _COMPLAINT.search(line))
 
 
 def _verified(result: Request, spec: Mapping[str, Any], subject: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from bridge.jobs.bench import Bench, Order
 from bridge.jobs.encoding import Found, Making, making
 from bridge.jobs.runner import settle
 from bridge.jobs.search import loudness, quality
+from bridge.jobs.sharing import encode_in_chunks, plan_of
 from bridge.jobs.survey import Survey
 from bridge.jobs.targets import container_of, is_ladder
 from bridge.media.complete import first_fault
@@ -159,8 +160,10 @@ def work(order: Order) -> Generator[Progress, None, Result]:
             return known
         if is_ladder(container):
             raise BadJob(f"{order.job.target}: ladders are not written yet")
-        result = yield from _film(bench, container, out)
+        result = yield from _film(bench, container, out, stack)
         out.commit()
+        if bench.folder is not None:
+            bench.folder.finish()
         result = replace(result, data=out.get_result(), elapsed=bench.clock.elapsed)
         _remember(order, out, key, result, bench)
     return result
@@ -218,14 +221,20 @@ def _alone(out: Request, films: Sequence[Survey]) -> Iterator[None]:
             _busy.discard(name)
 
 
-def _film(bench: Bench, container: Container, out: Request) -> Generator[Progress, None, Result]:
+def _film(
+    bench: Bench, container: Container, out: Request, stack: contextlib.ExitStack
+) -> Generator[Progress, None, Result]:
     """Make one film of the films, and check it."""
     job, limits = bench.order.job, bench.order.limits
     plan = making(job, container, bench.films, limits)  # refuses what cannot be, before anything is measured
     found = yield from _find(bench, plan, container)
     if found != Found():
         plan = making(job, container, bench.films, limits, found)
-    said = yield from encode(bench, plan, out)
+    chunks = plan_of(bench, plan, container, out)
+    if chunks is None:
+        said = yield from encode(bench, plan, out)
+    else:
+        said = yield from encode_in_chunks(bench, plan, chunks, container=container, out=out, stack=stack)
     damage = _damage(bench, said)
     with Request(out.part(), name=out.name, limits=limits) as made:
         judged = checks.look(made, plan, bench.films[0], strict=not damage)
@@ -241,7 +250,7 @@ def _film(bench: Bench, container: Container, out: Request) -> Generator[Progres
         changes=tuple(dict.fromkeys([*plan.changes, *judged.changes, *damage])),
         checks=values,
         found=bench.found,
-        commands=tuple(done.command for done in bench.done),
+        commands=(*(done.command for done in bench.done), *bench.commands),
     )
 
 

@@ -94,7 +94,7 @@ def in_chunks(
             reads=("-f", demuxer),
             filters=tuple(filters),
             video=tuple(video),
-            rest=("-map", "0:a?", "-c:a", "copy", "-map_metadata", "0"),
+            rest=("-map", "0:a?", "-c:a", "copy", "-map_metadata", "0", "-f", muxer),
             offset=Fraction(round(start * 1_000_000), 1_000_000),
         )
         plan = make_plan(index, 2, least=seconds[0], most=seconds[1], overlap=overlap)
