@@ -177,10 +177,11 @@ class _Gathering:
             self._look_at_the_clock(team, board)
 
     def end(self, board: Board) -> None:
-        """Stop what is still at work, and wait for that."""
-        futures = [work.future for work in self._left.values() if work.future is not None]
-        running = [future for future in futures if not future.cancel()]
-        board.stop()
+        """Stop what is still at work, and wait for that: some engines call a future cancelled that runs on."""
+        left = [work for work in self._left.values() if work.future is not None]
+        running = [work.future for work in left if work.started is not None or not work.future.cancel()]
+        if left:
+            board.stop()
         concurrent.futures.wait(running, _END)
 
     def _submit(self, work: _Work, team: _Team, board: Board) -> None:
