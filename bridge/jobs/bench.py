@@ -43,6 +43,8 @@ class Order:
         Lay a file with all that was done beside the result.
     again : bool
         Make it although it is there.
+    replace : bool
+        Whether something else that is there may be replaced.
     stop : Stop
         Stops it from elsewhere.
     """
@@ -55,6 +57,7 @@ class Order:
     stall: float | None = STALL
     sidecar: bool = False
     again: bool = False
+    replace: bool = True
     stop: Stop = field(default_factory=Stop)
 
 
