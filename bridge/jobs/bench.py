@@ -48,6 +48,8 @@ class Order:
         How many chunks of it are encoded at once; ``"auto"`` takes chunks where they pay.
     executor
         Where they are encoded, as of `bridge.jobs.executors.gather`.
+    replace : bool
+        Whether something else that is there may be replaced.
     stop : Stop
         Stops it from elsewhere.
     """
@@ -62,6 +64,7 @@ class Order:
     again: bool = False
     workers: int | str = 1
     executor: Any = None
+    replace: bool = True
     stop: Stop = field(default_factory=Stop)
 
 

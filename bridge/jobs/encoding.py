@@ -212,15 +212,7 @@ class _Plain:
         """Code the film; give that, and the words for it."""
         if self.video is None or self.job.video is None:
             return None, []
-        coded = code_video(
-            self.job.video,
-            self.video,
-            self.container,
-            self.abilities,
-            self.tool,
-            even=lambda: self.film.even,
-            crf=self.found.crf,
-        )
+        coded = self._code(self.job.video, self.video)
         return coded, ["-map", f"0:{self.video.index}", *self._chain(coded), *coded.options]
 
     def _code(self, wish: Video, video: VideoStream) -> Coded:

@@ -11,7 +11,7 @@ from bridge.ffmpeg.containers import ANIMATIONS, AVIF, CONTAINERS, WEBP, Contain
 if TYPE_CHECKING:
     from bridge.jobs.job import Job
 
-__all__ = ["EVEN", "PICTURE_SUBTITLES", "SUBTITLES", "TEXTS", "container_of", "is_ladder"]
+__all__ = ["EVEN", "PICTURE_SUBTITLES", "SUBTITLES", "TEXTS", "container_of", "is_ladder", "is_written"]
 
 _MATROSKA = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "vorbis", "dts", "pcm_s16le"})
 
@@ -75,6 +75,11 @@ def container_of(job: Job) -> Container:
             raise BadJob(f"{job.target}: {row.name} is only read; take one of {_names()}")
     said = repr(wanted) if wanted else f"the extension {suffix!r}" if suffix else "a name without an extension"
     raise BadJob(f"{job.target}: {said} is no container that is written; take one of {_names()}")
+
+
+def is_written(suffix: str) -> bool:
+    """Tell whether an extension is that of something that jobs write."""
+    return any(suffix.lower() in row.extensions for row in _ALL if row.muxer)
 
 
 def is_ladder(container: Container) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bridge.ffmpeg.containers import Container
     from bridge.jobs.step import Progress
 
-__all__ = ["Result", "Working", "work"]
+__all__ = ["Preview", "Result", "Working", "preview", "work"]
 
 _COMPLAINT = re.compile(r"\[(error|fatal|panic)\] ")  # others are libraries that chat
 _WALKED = 1 << 30  # bytes of the largest file that is looked through before it is believed
@@ -140,6 +140,30 @@ class Working:
         return self._result
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a job would do: its commands, as people read them, and what these would change."""
+
+    commands: tuple[tuple[str, ...], ...]
+    changes: tuple[str, ...]
+
+
+def preview(order: Order) -> Preview:
+    """Tell what a job would do, after all that is looked at before it begins.
+
+    Raises
+    ------
+    BridgeError
+        As `work`.
+    """
+    with contextlib.ExitStack() as stack:
+        films, _, container = _open(stack, order)
+        plan = making(order.job, container, films, order.limits)
+    program = toolbox().find("ffmpeg").path
+    steps = [step for step in (plan.first, plan.step) if step is not None]
+    return Preview(commands=tuple(step.shown(program) for step in steps), changes=plan.changes)
+
+
 def work(order: Order) -> Generator[Progress, None, Result]:
     """Do a job.
 
@@ -149,15 +173,16 @@ def work(order: Order) -> Generator[Progress, None, Result]:
         As each part of it has it; `bridge.jobs.retry` knows which may go away.
     """
     order.stop.check(order.job.target)
-    container = container_of(order.job)
     with contextlib.ExitStack() as stack:
-        films = [stack.enter_context(Survey(uri, order.limits, order.job.on_damage)) for uri in order.sources]
-        out = stack.enter_context(Request(order.target, writing=True, limits=order.limits))
-        stack.enter_context(_alone(out, films))
+        films, out, container = _open(stack, order)
         bench = Bench(order, films)
         key = records.key_of(order.job, [film.identity() for film in films], str(toolbox().find("ffmpeg")))
         if not order.again and (known := _known(out, key)):
             return known
+        if not order.replace and out.path is not None and out.path.exists():
+            raise BadJob(
+                f"{out.name} exists already, and is not what this job has made of this film; --force replaces it"
+            )
         if is_ladder(container):
             raise BadJob(f"{order.job.target}: ladders are not written yet")
         result = yield from _film(bench, container, out, stack)
@@ -167,6 +192,15 @@ def work(order: Order) -> Generator[Progress, None, Result]:
         result = replace(result, data=out.get_result(), elapsed=bench.clock.elapsed)
         _remember(order, out, key, result, bench)
     return result
+
+
+def _open(stack: contextlib.ExitStack, order: Order) -> tuple[list[Survey], Request, Container]:
+    """Open the films and the place of the result; refuse a target that is none."""
+    container = container_of(order.job)
+    films = [stack.enter_context(Survey(uri, order.limits, order.job.on_damage)) for uri in order.sources]
+    out = stack.enter_context(Request(order.target, writing=True, limits=order.limits))
+    stack.enter_context(_alone(out, films))
+    return films, out, container
 
 
 def _known(out: Request, key: str) -> Result | None:
