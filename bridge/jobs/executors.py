@@ -31,6 +31,7 @@ ATTEMPTS = 4
 _PAUSE = 0.5  # seconds before the second attempt, doubled before each further one
 _LATE = 30.0  # seconds behind its deadline after which work is given to somebody else
 _LOOK = 3600.0
+_CONNECT = 10.0
 _END = 15.0  # seconds that stopped work may take to end
 
 Spec = dict[str, Any]
@@ -116,7 +117,7 @@ class _Team:
                 "Dask is not installed here: `pip install 'framebridge[cluster]'` brings it"
             ) from None
         try:
-            client = Client(address, set_as_default=False)
+            client = Client(address, set_as_default=False, timeout=_CONNECT)
         except (OSError, ValueError) as error:
             raise errors.OutputFailed(f"no Dask scheduler answers at {address}: {error}") from error
         self._owned.callback(client.close)

@@ -22,12 +22,47 @@ if TYPE_CHECKING:
 
     Report = Callable[[dict[str, Any]], None]
 
-__all__ = ["Board", "linked"]
+__all__ = ["Board", "at_work", "linked"]
 
 _CONNECT = 5.0  # seconds
 _LINE = 1 << 16  # bytes of the longest message
 _LOOK = 0.5  # seconds after which a helper thread in a Dask worker sees that its work is done
 _here: dict[str, Board] = {}
+
+
+class _AtWork:
+    """What is at work in this process, for who wants to end it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._stops: dict[int, Callable[[], None]] = {}
+
+    @contextlib.contextmanager
+    def holding(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Hold a way to stop some work as long as that lasts."""
+        with self._changed:
+            self._stops[id(stop)] = stop
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._stops[id(stop)]
+                self._changed.notify_all()
+
+    def ended(self, seconds: float) -> bool:
+        """Wait until nothing is at work; False if that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._stops, seconds)
+
+    def stop(self) -> None:
+        """Stop all of it; whoever waits for it gives it to somebody else."""
+        with self._changed:
+            stops = list(self._stops.values())
+        for stop in stops:
+            stop()
+
+
+at_work = _AtWork()
 
 
 class Board:
@@ -132,7 +167,7 @@ def linked(entry: Mapping[str, Any], stop: Callable[[], None]) -> Iterator[Repor
         way = _by_socket(entry["address"], token, stop)
     else:
         way = contextlib.nullcontext(_unheard)
-    with way as report:
+    with at_work.holding(stop), way as report:
         yield report
 
 

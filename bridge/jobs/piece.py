@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from bridge.jobs.chunks import Recipe
     from bridge.jobs.plan import Plan
 
-__all__ = ["identity", "specs_of", "times_of", "work"]
+__all__ = ["identity", "observers", "specs_of", "times_of", "work"]
 
+observers: list[Callable[[dict[str, Any], dict[str, Any]], None]] = []  # are told of all that was done here
 _STORE_DTS = ("mov", "mpegts")  # other demuxers make them up
 _COMPLAINT = re.compile(r"\[(error|fatal|panic)\] ")  # others are libraries that chat
 _ENDS = 1 << 16  # bytes at both ends of a source that tell it from others
@@ -87,6 +88,13 @@ def work(spec: dict[str, Any]) -> dict[str, Any]:
         The ``time_base`` of the chunk, what the decoder has ``said``, and the ``command``, which is empty where there
         was nothing to do; or what `bridge.jobs.executors.failed` says of an error.
     """
+    result = _work(spec)
+    for observe in observers:
+        observe(spec, result)
+    return result
+
+
+def _work(spec: dict[str, Any]) -> dict[str, Any]:
     stop, run = Stop(), spec["run"]
     try:
         with linked(run, stop.set) as report:

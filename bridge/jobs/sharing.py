@@ -65,7 +65,7 @@ def plan_of(bench: Bench, making: Making, container: Container, out: Request) ->
     if why or (not told and not pays(making, film, filters)):
         return None
     plan = make_plan(film.index, workers, overlap=overlap(filters))
-    return plan if len(plan.chunks) > 1 else None
+    return plan if len(plan.chunks) > 1 or order.executor is not None else None
 
 
 def encode_in_chunks(
