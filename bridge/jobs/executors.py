@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge import errors
-from bridge.errors import BridgeError, JobCancelled, OutputFailed, ToolFailed, ToolTimeout
+from bridge.errors import BridgeError, JobCancelled, OutputFailed, ToolFailed, ToolMissing, ToolTimeout, WorkerLost
 from bridge.jobs.links import Board
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def raised(result: Mapping[str, Any]) -> BridgeError:
 
 
 def _may_pass(error: BridgeError) -> bool:
-    """Tell whether an error may be gone at the next attempt: a full disk, a killed or a stalled child."""
+    """Tell whether an error may be gone at the next attempt, maybe elsewhere: a full disk, a killed or a stalled child."""
     if isinstance(error, ToolFailed):
         return error.exit is not None and error.exit.signal is not None
-    return isinstance(error, OutputFailed | ToolTimeout | JobCancelled)
+    return isinstance(error, OutputFailed | ToolTimeout | JobCancelled | ToolMissing)
 
 
 # Who does the work
@@ -252,7 +252,7 @@ _OURS = (TypeError, AttributeError, NameError, KeyError, ImportError)  # mistake
 
 def _lost(work: _Work, error: BaseException) -> BridgeError:
     said = str(error) or type(error).__name__
-    return ToolFailed(f"chunk {work.position} was lost {work.attempt} times with whoever worked on it: {said}")
+    return WorkerLost(f"chunk {work.position} was lost {work.attempt} times with whoever worked on it: {said}")
 
 
 def gather(

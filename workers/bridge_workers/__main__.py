@@ -24,11 +24,12 @@ class Kind:
     Attributes
     ----------
     module : str
-        Has ``add_arguments(parser)`` and ``make(options)``, which gives a `Source` or an `Answerer`.
+        Has ``add_arguments(parser)`` and ``make(options)``, which gives a `Source` or an `Answerer`; one that serves
+        no readers has ``run(options)`` in its place, which gives the exit status.
     help : str
         What it is for.
     slots : int
-        How many slots of shared memory it keeps.
+        How many slots of shared memory it keeps; 0 for one that serves no readers.
     """
 
     module: str
@@ -38,6 +39,7 @@ class Kind:
 
 KINDS = {
     "file": Kind(module="bridge_workers.film", help="the frames of a film, or of one of ffmpeg's generators"),
+    "transcode": Kind(module="bridge_workers.transcode", help="films, for a Dask cluster or out of a folder", slots=0),
 }
 
 
@@ -48,9 +50,10 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, kind in KINDS.items():
         one = kinds.add_parser(name, help=kind.help, description=f"Worker: {kind.help}.")
-        where = one.add_mutually_exclusive_group(required=True)
-        where.add_argument("--at", metavar="FOLDER", help="private folder for the worker's sockets")
-        where.add_argument("--supervised", action="store_true", help="they go where temporary files do: a private one")
+        if kind.slots:
+            where = one.add_mutually_exclusive_group(required=True)
+            where.add_argument("--at", metavar="FOLDER", help="private folder for the worker's sockets")
+            where.add_argument("--supervised", action="store_true", help="they go where temporary files do: private")
         if name in arguments:  # the others' modules need not be there
             importlib.import_module(kind.module).add_arguments(one)
     return parser
@@ -61,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser(arguments).parse_args(arguments)
     kind = KINDS[options.kind]
+    if not kind.slots:
+        status: int = importlib.import_module(kind.module).run(options)
+        return status
     from bridge_workers.serve import Server, serve
 
     try:
