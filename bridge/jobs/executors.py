@@ -53,12 +53,14 @@ def failed(error: BridgeError) -> Spec:
 
 def raised(result: Mapping[str, Any]) -> BridgeError:
     """Make the error again that `failed` has told of."""
-    kind = getattr(errors, str(result["error"]), BridgeError)
+    kind = getattr(errors, str(result["error"]), None)
+    if not (isinstance(kind, type) and issubclass(kind, BridgeError)):  # of a later version
+        kind = BridgeError
     return kind(str(result["message"]), command=tuple(result["command"]), last_words=str(result["last_words"]))
 
 
 def _may_pass(error: BridgeError) -> bool:
-    """Tell whether an error may be gone at the next attempt, maybe elsewhere: a full disk, a killed or a stalled child."""
+    """Tell whether an error may be gone at the next attempt: a full disk, a killed or a stalled child."""
     if isinstance(error, ToolFailed):
         return error.exit is not None and error.exit.signal is not None
     return isinstance(error, OutputFailed | ToolTimeout | JobCancelled | ToolMissing)

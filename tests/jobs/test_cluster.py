@@ -134,7 +134,7 @@ def _said(line: str) -> dict[str, Any]:
 def test_a_worker_that_is_killed_takes_nothing_along(cluster: _Cluster, films: Path, tmp_path: Path) -> None:
     source, target = film(films, "open.mp4"), tmp_path / "film.mp4"
     workers = [cluster.worker("a"), cluster.worker("b")]
-    client = cluster.client(source, target, 1.0)
+    client = cluster.client(source, target, 1.5)
     assert client.stdout is not None
     seen: list[dict[str, Any]] = []
     for line in client.stdout:
@@ -164,3 +164,29 @@ def test_cancel_reaches_a_child_on_a_worker(cluster: _Cluster, films: Path, tmp_
     _until(lambda: _programs(tmp_path) == [], 3)  # a chunk would take 10 s
     assert worker.poll() is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_is_told_to_end_hands_over(cluster: _Cluster, films: Path, tmp_path: Path) -> None:
+    options = ("-m", "bridge_workers", "transcode", "--dask", cluster.address, "--grace", "5")
+    source, target = film(films, "closed.mp4"), tmp_path / "film.mp4"
+    workers = [cluster.run(*options), cluster.run(*options)]
+    client = cluster.client(source, target, 1.0)
+    assert client.stdout is not None
+    seen: list[dict[str, Any]] = []
+    for line in client.stdout:
+        seen.append(_said(line))
+        if len(seen) == 1:
+            _until(lambda: len(_chunk_files(tmp_path)) > 0)
+            workers[0].send_signal(signal.SIGTERM)
+    assert client.wait(30) == 0
+    assert workers[0].wait(20) == 0
+    assert seen[-1]["chunks"] > 3
+    whole(source, tmp_path / "whole.mp4")
+    assert [pixels for _, pixels in frames(target)] == [pixels for _, pixels in frames(tmp_path / "whole.mp4")]
+    workers[1].send_signal(signal.SIGTERM)
+    assert workers[1].wait(20) == 0
+    assert "Traceback" not in (cluster.folder / "log").read_text()
+
+
+def _chunk_files(folder: Path) -> list[Path]:
+    return list(folder.glob(".framebridge-*.chunks/*.nut"))

@@ -49,9 +49,10 @@ def _observer(post: Post) -> Any:
 
 async def _member(make: Any, options: argparse.Namespace, post: Post) -> int:
     name = f"framebridge-{socket.gethostname()}-{id(post):x}"
-    tags = resources(options.slots)
+    # What needs memory is ffmpeg; and Dask's look at memory would wake a worker that is to take no more.
+    settings = {"nthreads": options.slots, "resources": resources(options.slots), "memory_limit": 0, "dashboard": False}
     try:
-        worker = await make(options.dask, nthreads=options.slots, name=name, resources=tags, dashboard=False)
+        worker = await make(options.dask, name=name, **settings)
     except (OSError, TimeoutError) as error:
         print(f"framebridge-worker: no scheduler answers at {options.dask}: {error}", file=sys.stderr)
         return 1

@@ -139,8 +139,9 @@ class Health:
         return int(self._server.server_address[1])
 
     def __enter__(self) -> Self:
-        """Begin to answer."""
+        """Begin to answer, and say where."""
         self._thread.start()
+        print(f"framebridge-worker: health at port {self.port}", flush=True)
         return self
 
     def __exit__(self, *_: object) -> None:
