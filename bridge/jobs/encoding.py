@@ -46,10 +46,13 @@ class Found:
         For which the quality is the one that is wanted.
     loudness : tuple of dict
         For each audio stream, what FFmpeg's `loudnorm` has measured.
+    whole : bool
+        Decode the film from its beginning, whichever part is taken.
     """
 
     crf: float | None = None
     loudness: tuple[Mapping[str, str], ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +192,8 @@ class _Plain:
             return None
         if self.film.video is not None:
             index = self.film.index
-            return cut_of(trim, index, self.film.name, demuxer=self.film.demuxer, start=self.film.info.start)
+            start = self.film.info.start
+            return cut_of(trim, index, self.film.name, jumps=not self.found.whole and self._jumps, start=start)
         if trim.first is not None or trim.stop is not None:
             raise BadJob(f"{self.film.name} has no film of which frames could be taken")
         begin, length = trim.start or Fraction(0), self.film.seconds
@@ -198,6 +202,11 @@ class _Plain:
         end = () if trim.end is None else ("-t", f"{float(trim.end - begin):.6f}")
         seconds = min(float(trim.end or length or 0), length or float("inf")) - float(begin)
         return Cut(before=(), after=("-ss", f"{float(begin):.6f}", *end), taken=(0, 0), seconds=seconds)
+
+    @property
+    def _jumps(self) -> bool:
+        """Whether key frames are found by their times."""
+        return self.film.demuxer not in ("mpegts", "mpeg")
 
     def _inputs(self, cut: Cut | None) -> list[str]:
         return [*reads(self.film, self.limits, 0, cut.before if cut else ())]

@@ -260,6 +260,9 @@ def _film(bench: Bench, container: Container, out: Request) -> Generator[Progres
     if found != Found():
         plan = making(job, container, bench.films, limits, found)
     said = yield from encode(bench, plan, out)
+    if plan.before and _complaints(said):  # of what lies before the place to which it was sent, perhaps
+        plan = making(job, container, bench.films, limits, replace(found, whole=True))
+        said = yield from encode(bench, plan, out)
     damage = _damage(bench, said)
     with Request(out.part(), name=out.name, limits=limits) as made:
         judged = checks.look(made, plan, bench.films[0], strict=not damage)
@@ -324,7 +327,7 @@ def _folder() -> Iterator[int]:
 
 def _damage(bench: Bench, said: str) -> list[str]:
     """Tell what is wrong with the films, by ffmpeg's words and by their structure; raise it where that is wanted."""
-    complaints = "\n".join(_COMPLAINT.sub("", line) for line in said.splitlines() if _COMPLAINT.search(line))
+    complaints = _complaints(said)
     found = [f"{film.name} is not whole: {film.missing}" for film in bench.films if film.missing]
     found += [f"{film.name} is damaged at byte {at}" for film in bench.films if (at := _fault(film)) is not None]
     if complaints and not all(_pardoned(film) for film in bench.films):
@@ -334,6 +337,11 @@ def _damage(bench: Bench, said: str) -> list[str]:
     if found and bench.order.job.on_damage == "warn":
         warnings.warn("; ".join(found), DamageWarning, stacklevel=2)
     return found
+
+
+def _complaints(said: str) -> str:
+    """Give what ffmpeg said of errors."""
+    return "\n".join(_COMPLAINT.sub("", line) for line in said.splitlines() if _COMPLAINT.search(line))
 
 
 def _fault(film: Survey) -> int | None:
