@@ -143,6 +143,8 @@ class _Plain:
         cut = self._cut()
         picture, maps = self._picture()
         sounds = self._sounds(cut)
+        if picture is None and not sounds:
+            raise BadJob(f"{self.film.name}: neither its picture nor sound would be in {self.container.name}")
         others = self._others()
         words = self._inputs(cut)
         words += [*maps, *sounds, *others, *self._kept()]

@@ -120,10 +120,17 @@ class Working:
         """Stop what is not done."""
         self._going.close()
 
-    def __iter__(self) -> Iterator[Progress]:
-        """Do it, and tell how far it is."""
-        if self._result is None:
-            self._result = yield from self._going
+    def __iter__(self) -> Self:
+        """Give the work itself."""
+        return self
+
+    def __next__(self) -> Progress:
+        """Do some of it, and tell how far it is."""
+        try:
+            return next(self._going)
+        except StopIteration as end:
+            self._result = self._result if end.value is None else end.value
+            raise
 
     def cancel(self) -> None:
         """Stop it, from any thread: whoever iterates gets `JobCancelled` within a moment."""
