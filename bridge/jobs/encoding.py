@@ -455,8 +455,9 @@ def _loudnorm(target: float, measured: Sequence[Mapping[str, str]], number: int)
     if not said:  # silence
         return ""
     known = ":".join(f"{option}={said[name]}" for option, name in _MEASURED.items())
-    return f"{chain}:{known}:linear=true"
+    return f"{chain}:{known}:linear=true,{_PIECES}"
 
 
+_PIECES = "asetnsamples=n=4096:p=0"  # what `loudnorm` gives is longer than FLAC takes it, in ffmpeg 9
 _MEASURED = {"measured_I": "input_i", "measured_TP": "input_tp", "measured_LRA": "input_lra",
              "measured_thresh": "input_thresh", "offset": "target_offset"}  # fmt: skip

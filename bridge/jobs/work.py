@@ -15,6 +15,8 @@ from bridge.errors import BadJob, CheckFailed, DamageWarning, TruncatedMedia
 from bridge.jobs import checks, records
 from bridge.jobs.bench import Bench, Order
 from bridge.jobs.encoding import Found, Making, making
+from bridge.jobs.ladder import climb, ladder_step
+from bridge.jobs.pictures import check_pictures, draw
 from bridge.jobs.runner import settle
 from bridge.jobs.search import loudness, quality
 from bridge.jobs.survey import Survey
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from bridge.ffmpeg.containers import Container
-    from bridge.jobs.step import Progress
+    from bridge.jobs.step import Progress, Step
 
 __all__ = ["Preview", "Result", "Working", "preview", "work"]
 
@@ -164,10 +166,18 @@ def preview(order: Order) -> Preview:
     """
     with contextlib.ExitStack() as stack:
         films, _, container = _open(stack, order)
-        plan = making(order.job, container, films, order.limits)
+        check_pictures(order.job.pictures, films[0])
+        steps, changes = _planned(order, container, films)
     program = toolbox().find("ffmpeg").path
-    steps = [step for step in (plan.first, plan.step) if step is not None]
-    return Preview(commands=tuple(step.shown(program) for step in steps), changes=plan.changes)
+    return Preview(commands=tuple(step.shown(program) for step in steps), changes=changes)
+
+
+def _planned(order: Order, container: Container, films: Sequence[Survey]) -> tuple[list[Step], tuple[str, ...]]:
+    if is_ladder(container):
+        climbing = ladder_step(order.job, container, films[0], order.limits)
+        return [climbing.step], climbing.changes
+    plan = making(order.job, container, films, order.limits)
+    return [step for step in (plan.first, plan.step) if step is not None], plan.changes
 
 
 def work(order: Order) -> Generator[Progress, None, Result]:
@@ -189,11 +199,16 @@ def work(order: Order) -> Generator[Progress, None, Result]:
             raise BadJob(
                 f"{out.name} exists already, and is not what this job has made of this film; --force replaces it"
             )
-        if is_ladder(container):
-            raise BadJob(f"{order.job.target}: ladders are not written yet")
-        result = yield from _film(bench, container, out)
-        out.commit()
-        result = replace(result, data=out.get_result(), elapsed=bench.clock.elapsed)
+        check_pictures(order.job.pictures, films[0])
+        make = _ladder(bench, container, out, key) if is_ladder(container) else _film(bench, container, out)
+        result = yield from make
+        drawn: list[Request] = []
+        for picture in order.job.pictures:
+            drawn += yield from draw(bench, picture, stack)
+        for request in (*drawn, out):
+            request.commit()
+        commands = tuple(done.command for done in bench.done)
+        result = replace(result, commands=commands, data=out.get_result(), elapsed=bench.clock.elapsed)
         _remember(order, out, key, result, bench)
     return result
 
@@ -285,7 +300,21 @@ def _film(bench: Bench, container: Container, out: Request) -> Generator[Progres
         changes=tuple(dict.fromkeys([*plan.changes, *judged.changes, *damage])),
         checks=values,
         found=bench.found,
-        commands=tuple(done.command for done in bench.done),
+    )
+
+
+def _ladder(bench: Bench, container: Container, out: Request, key: str) -> Generator[Progress, None, Result]:
+    """Make a ladder of the film, and check it."""
+    job = bench.order.job
+    plan = ladder_step(job, container, bench.films[0], bench.order.limits)
+    damage = _damage(bench, (yield from climb(bench, plan, out, key)))
+    return Result(
+        target=job.target,
+        job=job.id,
+        frames=bench.done[-1].progress.frames,
+        seconds=bench.films[0].seconds,
+        size=out.part().stat().st_size,
+        changes=tuple(dict.fromkeys([*plan.changes, *damage])),
     )
 
 

@@ -142,7 +142,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_told_and_worth_another_try(film: Path, small_disk: Path) -> None:
     with pytest.raises(OutputFailed, match="no room") as caught:
-        bridge.transcode(film, small_disk / "a.nut", video_codec="rawvideo")
+        bridge.transcode(film, small_disk / "a.nut", video_codec="rawvideo", size=(160, 120))
     assert worth_another_try(caught.value)
     assert list(small_disk.iterdir()) == []
 
