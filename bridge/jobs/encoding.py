@@ -178,7 +178,7 @@ class _Plain:
         """Give the film that goes along, if one is wanted and there is one."""
         video = self.film.video
         wanted = self.job.video is not None and bool(self.container.video)
-        if video is not None and not wanted:
+        if video is not None and not wanted and self.job.video is not None:
             self.changes.append("the picture was left out")
         if video is None and not self.film.sounds:
             raise CorruptMedia(f"{self.film.name} holds neither a film nor sound")
@@ -239,7 +239,7 @@ class _Plain:
         words: list[str] = []
         wish = self.job.audio
         streams = self.film.sounds if wish.codec != "none" else []
-        if self.film.sounds and not (streams and self.container.audio):
+        if streams and not self.container.audio:
             self.changes.append("the sound was left out")
         for number, stream in enumerate(streams if self.container.audio else ()):
             coded = code_audio(wish, stream, self.container, self.abilities, self.tool, cut=cut is not None)
@@ -267,6 +267,8 @@ class _Plain:
             codec = self._subtitle(stream)
         elif stream.kind == "attachment" and keep.attachments and self.container.muxer == "matroska":
             codec = "copy"
+        if not codec and (stream.kind == "subtitle" and not keep.subtitles):
+            return []
         if not codec:
             named = {"subtitle": "subtitles", "attachment": "an attachment"}.get(
                 stream.kind, f"a stream of {stream.kind}"
@@ -300,7 +302,7 @@ class _Plain:
     def _kept(self) -> list[str]:
         keep = self.job.keep
         chapters = keep.chapters and self.container.muxer in _CHAPTERS
-        if self.film.info.chapters and not chapters:
+        if self.film.info.chapters and keep.chapters and not chapters:
             self.changes.append("chapters were left out")
         return ["-map_metadata", "0" if keep.metadata else "-1", "-map_chapters", "0" if chapters else "-1"]
 

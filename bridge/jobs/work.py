@@ -157,15 +157,16 @@ class Preview:
 
 
 def preview(order: Order) -> Preview:
-    """Tell what a job would do, after all that is looked at before it begins.
+    """Tell what a job would do, after all that is looked at in its films; where it would write is not.
 
     Raises
     ------
     BridgeError
         As `work`.
     """
+    container = container_of(order.job)
     with contextlib.ExitStack() as stack:
-        films, _, container = _open(stack, order)
+        films = [stack.enter_context(Survey(uri, order.limits, order.job.on_damage)) for uri in order.sources]
         check_pictures(order.job.pictures, films[0])
         steps, changes = _planned(order, container, films)
     program = toolbox().find("ffmpeg").path

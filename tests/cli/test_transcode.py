@@ -122,7 +122,8 @@ def test_wrong_calls(words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest
 
 def test_films_are_joined_and_parts_taken(film: Path, tmp_path: Path) -> None:
     assert _call(film, film, tmp_path / "a.mkv", "--join", "--speed", "ultrafast") == 0
-    assert len(bridge.get_reader(tmp_path / "a.mkv")) == 50
+    with bridge.get_reader(tmp_path / "a.mkv") as reader:
+        assert len(reader) == 50
     assert _call(film, tmp_path / "b.mkv", "--start", "0:00.2", "--end", "0:0:0.8", "--audio", "none") == 0
     with bridge.get_reader(tmp_path / "b.mkv") as reader:
         assert len(reader) == 15
