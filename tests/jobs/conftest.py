@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # A static glibc crashes over the service names of transport streams when it loads the system's converters.
 _ENVIRONMENT = os.environ | {"GCONV_PATH": "/nonexistent"}
-_QUIETLY: dict[str, Any] = {"check": True, "capture_output": True, "text": True, "timeout": 60, "env": _ENVIRONMENT}
+_QUIETLY: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 60, "env": _ENVIRONMENT}
 Rows = list[tuple[float, str]]
 
 
@@ -52,7 +52,7 @@ def listed(ffmpeg: str) -> Callable[..., list[str]]:
 
     def look(path: Path, stream: str) -> list[str]:
         words = ("-nostdin", "-v", "error", "-i", f"file:{path}", "-map", stream, "-c", "copy", "-f", "framemd5", "-")
-        said = subprocess.run([ffmpeg, *words], **_QUIETLY)
+        said = subprocess.run([ffmpeg, *words], check=True, **_QUIETLY)
         return [line.split(",")[-1].strip() for line in said.stdout.splitlines() if not line.startswith("#")]
 
     return look
