@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "cut_of"]
 
 _MICRO = Fraction(1, 1_000_000)
-_BY_POSITION = ("mpegts", "mpeg")  # they find key frames by no time that can be relied on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +45,18 @@ class Cut:
         return self.taken[1] - self.taken[0]
 
 
-def cut_of(trim: Trim, index: FrameIndex, name: str, *, demuxer: str, start: float | None) -> Cut | None:
+def cut_of(trim: Trim, index: FrameIndex, name: str, *, jumps: bool, start: float | None) -> Cut | None:
     """Give the part that is taken; None for all.
 
     FFmpeg counts in microseconds here, from the place to which it was sent, and rounds to the film's ticks: so the
     numbers are chosen that round to just the tick of the first frame, and of the first that is not taken.
+
+    Parameters
+    ----------
+    jumps : bool
+        Decode from a key frame before the part, not from the beginning.
+    start : float or None
+        Seconds on the file's clock at which it begins.
 
     Raises
     ------
@@ -66,7 +72,7 @@ def cut_of(trim: Trim, index: FrameIndex, name: str, *, demuxer: str, start: flo
         raise BadJob(f"{name} does not tell the times of its frames: remux it first, to MKV, to take a part of it")
     base = index.time_base
     pts = index.pts
-    place = _place(index, first, demuxer)
+    place = _place(index, first) if jumps else None
     sent = _micro(place * base) if place is not None else round(Fraction(str(start or 0)) / _MICRO)
     begin = int(pts[first]) - _ticks(sent, base)
     end = int(pts[stop]) if stop < len(index) else int(pts[-1] + index.durations[-1])
@@ -91,12 +97,12 @@ def _frames(trim: Trim, index: FrameIndex) -> tuple[int, int]:
     return ends[0] or 0, len(index) if ends[1] is None else ends[1]
 
 
-def _place(index: FrameIndex, first: int, demuxer: str) -> int | None:
+def _place(index: FrameIndex, first: int) -> int | None:
     """Give the time of a key frame from which on decoding gives the first frame; None is the beginning.
 
     Not the nearest: frames that are shown before it may refer to those before it.
     """
-    if demuxer in _BY_POSITION or not index.entries:
+    if not index.entries:
         return None
     entries = [entry for entry in itertools.islice(index.starts(first), 2) if entry is not None]
     return entries[-1].pts if len(entries) == 2 else None

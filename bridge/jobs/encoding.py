@@ -46,10 +46,13 @@ class Found:
         For which the quality is the one that is wanted.
     loudness : tuple of dict
         For each audio stream, what FFmpeg's `loudnorm` has measured.
+    whole : bool
+        Decode the film from its beginning, whichever part is taken.
     """
 
     crf: float | None = None
     loudness: tuple[Mapping[str, str], ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +149,8 @@ class _Plain:
         cut = self._cut()
         picture, maps = self._picture()
         sounds = self._sounds(cut)
+        if picture is None and not sounds:
+            raise BadJob(f"{self.film.name}: neither its picture nor sound would be in {self.container.name}")
         others = self._others()
         rest = [*sounds, *others, *self._kept(), *(cut.after if cut else ()), *self._container_words()]
         frames = self._frames(cut, picture)
@@ -179,7 +184,7 @@ class _Plain:
         """Give the film that goes along, if one is wanted and there is one."""
         video = self.film.video
         wanted = self.job.video is not None and bool(self.container.video)
-        if video is not None and not wanted:
+        if video is not None and not wanted and self.job.video is not None:
             self.changes.append("the picture was left out")
         if video is None and not self.film.sounds:
             raise CorruptMedia(f"{self.film.name} holds neither a film nor sound")
@@ -195,7 +200,8 @@ class _Plain:
             return None
         if self.film.video is not None:
             index = self.film.index
-            return cut_of(trim, index, self.film.name, demuxer=self.film.demuxer, start=self.film.info.start)
+            start = self.film.info.start
+            return cut_of(trim, index, self.film.name, jumps=not self.found.whole and self._jumps, start=start)
         if trim.first is not None or trim.stop is not None:
             raise BadJob(f"{self.film.name} has no film of which frames could be taken")
         begin, length = trim.start or Fraction(0), self.film.seconds
@@ -204,6 +210,11 @@ class _Plain:
         end = () if trim.end is None else ("-t", f"{float(trim.end - begin):.6f}")
         seconds = min(float(trim.end or length or 0), length or float("inf")) - float(begin)
         return Cut(before=(), after=("-ss", f"{float(begin):.6f}", *end), taken=(0, 0), seconds=seconds)
+
+    @property
+    def _jumps(self) -> bool:
+        """Whether key frames are found by their times."""
+        return self.film.demuxer not in ("mpegts", "mpeg")
 
     def _inputs(self, cut: Cut | None) -> list[str]:
         return [*reads(self.film, self.limits, 0, cut.before if cut else ())]
@@ -234,7 +245,7 @@ class _Plain:
         words: list[str] = []
         wish = self.job.audio
         streams = self.film.sounds if wish.codec != "none" else []
-        if self.film.sounds and not (streams and self.container.audio):
+        if streams and not self.container.audio:
             self.changes.append("the sound was left out")
         for number, stream in enumerate(streams if self.container.audio else ()):
             coded = code_audio(wish, stream, self.container, self.abilities, self.tool, cut=cut is not None)
@@ -262,6 +273,8 @@ class _Plain:
             codec = self._subtitle(stream)
         elif stream.kind == "attachment" and keep.attachments and self.container.muxer == "matroska":
             codec = "copy"
+        if not codec and (stream.kind == "subtitle" and not keep.subtitles):
+            return []
         if not codec:
             named = {"subtitle": "subtitles", "attachment": "an attachment"}.get(
                 stream.kind, f"a stream of {stream.kind}"
@@ -295,7 +308,7 @@ class _Plain:
     def _kept(self) -> list[str]:
         keep = self.job.keep
         chapters = keep.chapters and self.container.muxer in _CHAPTERS
-        if self.film.info.chapters and not chapters:
+        if self.film.info.chapters and keep.chapters and not chapters:
             self.changes.append("chapters were left out")
         return ["-map_metadata", "0" if keep.metadata else "-1", "-map_chapters", "0" if chapters else "-1"]
 
@@ -450,8 +463,9 @@ def _loudnorm(target: float, measured: Sequence[Mapping[str, str]], number: int)
     if not said:  # silence
         return ""
     known = ":".join(f"{option}={said[name]}" for option, name in _MEASURED.items())
-    return f"{chain}:{known}:linear=true"
+    return f"{chain}:{known}:linear=true,{_PIECES}"
 
 
+_PIECES = "asetnsamples=n=4096:p=0"  # what `loudnorm` gives is longer than FLAC takes it, in ffmpeg 9
 _MEASURED = {"measured_I": "input_i", "measured_TP": "input_tp", "measured_LRA": "input_lra",
              "measured_thresh": "input_thresh", "offset": "target_offset"}  # fmt: skip

@@ -190,23 +190,31 @@ class Runner:
         JobCancelled, OutputFailed, LimitExceeded, ToolFailed
             If it was stopped, there was no room, a limit was reached, or it failed for another reason.
         """
-        view, rest = memoryview(bytearray(_BUFFER)), b""
         with self._stop.over(self._child):
-            while True:
-                if not self._child.arrives(self._patience()):
-                    self._watch()
-                    continue
-                count = self._child.read_into(view, _AT_ONCE)
-                if not count:
-                    break
-                *lines, rest = (rest + bytes(view[:count])).split(b"\n")
-                if self._take(lines):
-                    yield self.progress
-                self._watch()
-            ended = self._child.wait(_AT_ONCE)
+            try:
+                yield from self._reports()
+                ended = self._child.wait(_AT_ONCE)
+            except BridgeError:
+                self._stop.check(self.step.subject)
+                raise
         self._stop.check(self.step.subject)
         if not ended.ok:
             raise self._failure(ended)
+
+    def _reports(self) -> Iterator[Progress]:
+        """Give reports up to the end of their stream."""
+        view, rest = memoryview(bytearray(_BUFFER)), b""
+        while True:
+            if not self._child.arrives(self._patience()):
+                self._watch()
+                continue
+            count = self._child.read_into(view, _AT_ONCE)
+            if not count:
+                return
+            *lines, rest = (rest + bytes(view[:count])).split(b"\n")
+            if self._take(lines):
+                yield self.progress
+            self._watch()
 
     def done(self) -> Done:
         """Tell what was done; once iterating has ended."""

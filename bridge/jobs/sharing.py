@@ -15,7 +15,6 @@ from bridge.jobs.plan import make_plan
 from bridge.jobs.worth import hindrance, overlap, pays
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Generator
 
     from bridge.core.request import Request
@@ -69,17 +68,14 @@ def plan_of(bench: Bench, making: Making, container: Container, out: Request) ->
 
 
 def encode_in_chunks(
-    bench: Bench, making: Making, plan: Plan, *, container: Container, out: Request, stack: contextlib.ExitStack
+    bench: Bench, making: Making, plan: Plan, *, container: Container, out: Request
 ) -> Generator[Progress, None, str]:
     """Make the result in the request's part; give what decoders said of damage.
 
-    Parameters
-    ----------
-    stack : ExitStack
-        Of the job: the folder of chunks is held until that ends, and removed with ``bench.folder.finish``.
+    The folder of chunks is held until the job ends, and removed by ``bench.folder.finish``.
     """
     film, order = bench.films[0], bench.order
-    bench.folder = stack.enter_context(Folder(str(out.path)))
+    bench.folder = bench.stack.enter_context(Folder(str(out.path)))
     how = How(
         workers=workers_of(order.workers),
         executor=order.executor,

@@ -15,6 +15,8 @@ from bridge.errors import BadJob, CheckFailed, DamageWarning, TruncatedMedia
 from bridge.jobs import checks, records
 from bridge.jobs.bench import Bench, Order
 from bridge.jobs.encoding import Found, Making, making
+from bridge.jobs.ladder import climb, ladder_step
+from bridge.jobs.pictures import check_pictures, draw
 from bridge.jobs.runner import settle
 from bridge.jobs.search import loudness, quality
 from bridge.jobs.sharing import encode_in_chunks, plan_of
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from bridge.ffmpeg.containers import Container
-    from bridge.jobs.step import Progress
+    from bridge.jobs.step import Progress, Step
 
 __all__ = ["Preview", "Result", "Working", "preview", "work"]
 
@@ -121,10 +123,17 @@ class Working:
         """Stop what is not done."""
         self._going.close()
 
-    def __iter__(self) -> Iterator[Progress]:
-        """Do it, and tell how far it is."""
-        if self._result is None:
-            self._result = yield from self._going
+    def __iter__(self) -> Self:
+        """Give the work itself."""
+        return self
+
+    def __next__(self) -> Progress:
+        """Do some of it, and tell how far it is."""
+        try:
+            return next(self._going)
+        except StopIteration as end:
+            self._result = self._result if end.value is None else end.value
+            raise
 
     def cancel(self) -> None:
         """Stop it, from any thread: whoever iterates gets `JobCancelled` within a moment."""
@@ -149,19 +158,28 @@ class Preview:
 
 
 def preview(order: Order) -> Preview:
-    """Tell what a job would do, after all that is looked at before it begins.
+    """Tell what a job would do, after all that is looked at in its films; where it would write is not.
 
     Raises
     ------
     BridgeError
         As `work`.
     """
+    container = container_of(order.job)
     with contextlib.ExitStack() as stack:
-        films, _, container = _open(stack, order)
-        plan = making(order.job, container, films, order.limits)
+        films = [stack.enter_context(Survey(uri, order.limits, order.job.on_damage)) for uri in order.sources]
+        check_pictures(order.job.pictures, films[0])
+        steps, changes = _planned(order, container, films)
     program = toolbox().find("ffmpeg").path
-    steps = [step for step in (plan.first, plan.step) if step is not None]
-    return Preview(commands=tuple(step.shown(program) for step in steps), changes=plan.changes)
+    return Preview(commands=tuple(step.shown(program) for step in steps), changes=changes)
+
+
+def _planned(order: Order, container: Container, films: Sequence[Survey]) -> tuple[list[Step], tuple[str, ...]]:
+    if is_ladder(container):
+        climbing = ladder_step(order.job, container, films[0], order.limits)
+        return [climbing.step], climbing.changes
+    plan = making(order.job, container, films, order.limits)
+    return [step for step in (plan.first, plan.step) if step is not None], plan.changes
 
 
 def work(order: Order) -> Generator[Progress, None, Result]:
@@ -175,7 +193,7 @@ def work(order: Order) -> Generator[Progress, None, Result]:
     order.stop.check(order.job.target)
     with contextlib.ExitStack() as stack:
         films, out, container = _open(stack, order)
-        bench = Bench(order, films)
+        bench = Bench(order, films, stack)
         key = records.key_of(order.job, [film.identity() for film in films], str(toolbox().find("ffmpeg")))
         if not order.again and (known := _known(out, key)):
             return known
@@ -183,13 +201,18 @@ def work(order: Order) -> Generator[Progress, None, Result]:
             raise BadJob(
                 f"{out.name} exists already, and is not what this job has made of this film; --force replaces it"
             )
-        if is_ladder(container):
-            raise BadJob(f"{order.job.target}: ladders are not written yet")
-        result = yield from _film(bench, container, out, stack)
-        out.commit()
+        check_pictures(order.job.pictures, films[0])
+        make = _ladder(bench, container, out, key) if is_ladder(container) else _film(bench, container, out)
+        result = yield from make
+        drawn: list[Request] = []
+        for picture in order.job.pictures:
+            drawn += yield from draw(bench, picture, stack)
+        for request in (*drawn, out):
+            request.commit()
         if bench.folder is not None:
             bench.folder.finish()
-        result = replace(result, data=out.get_result(), elapsed=bench.clock.elapsed)
+        commands = (*bench.commands, *(done.command for done in bench.done))
+        result = replace(result, commands=commands, data=out.get_result(), elapsed=bench.clock.elapsed)
         _remember(order, out, key, result, bench)
     return result
 
@@ -255,20 +278,17 @@ def _alone(out: Request, films: Sequence[Survey]) -> Iterator[None]:
             _busy.discard(name)
 
 
-def _film(
-    bench: Bench, container: Container, out: Request, stack: contextlib.ExitStack
-) -> Generator[Progress, None, Result]:
+def _film(bench: Bench, container: Container, out: Request) -> Generator[Progress, None, Result]:
     """Make one film of the films, and check it."""
     job, limits = bench.order.job, bench.order.limits
     plan = making(job, container, bench.films, limits)  # refuses what cannot be, before anything is measured
     found = yield from _find(bench, plan, container)
     if found != Found():
         plan = making(job, container, bench.films, limits, found)
-    chunks = plan_of(bench, plan, container, out)
-    if chunks is None:
+    said = yield from _encoded(bench, plan, container, out)
+    if plan.before and _complaints(said):  # of what lies before the place to which it was sent, perhaps
+        plan = making(job, container, bench.films, limits, replace(found, whole=True))
         said = yield from encode(bench, plan, out)
-    else:
-        said = yield from encode_in_chunks(bench, plan, chunks, container=container, out=out, stack=stack)
     damage = _damage(bench, said)
     with Request(out.part(), name=out.name, limits=limits) as made:
         judged = checks.look(made, plan, bench.films[0], strict=not damage)
@@ -284,7 +304,23 @@ def _film(
         changes=tuple(dict.fromkeys([*plan.changes, *judged.changes, *damage])),
         checks=values,
         found=bench.found,
-        commands=(*(done.command for done in bench.done), *bench.commands),
+    )
+
+
+def _ladder(bench: Bench, container: Container, out: Request, key: str) -> Generator[Progress, None, Result]:
+    """Make a ladder of the film, and check it."""
+    job = bench.order.job
+    if bench.order.executor is not None or bench.order.workers not in (1, "auto"):
+        raise BadJob(f"{job.target} cannot be made in chunks: it is a ladder; leave out workers= and executor=")
+    plan = ladder_step(job, container, bench.films[0], bench.order.limits)
+    damage = _damage(bench, (yield from climb(bench, plan, out, key)))
+    return Result(
+        target=job.target,
+        job=job.id,
+        frames=bench.done[-1].progress.frames,
+        seconds=bench.films[0].seconds,
+        size=out.part().stat().st_size,
+        changes=tuple(dict.fromkeys([*plan.changes, *damage])),
     )
 
 
@@ -296,6 +332,14 @@ def _find(bench: Bench, plan: Making, container: Container) -> Generator[Progres
         heard = yield from loudness(bench, plan)
     bench.found = {} if best is None else {"crf": best.crf, best.check: best.value}
     return Found(crf=None if best is None else best.crf, loudness=heard)
+
+
+def _encoded(bench: Bench, plan: Making, container: Container, out: Request) -> Generator[Progress, None, str]:
+    """Make the result in the request's part, in chunks where these are wanted; give what ffmpeg said."""
+    chunks = plan_of(bench, plan, container, out)
+    if chunks is None:
+        return (yield from encode(bench, plan, out))
+    return (yield from encode_in_chunks(bench, plan, chunks, container=container, out=out))
 
 
 def encode(bench: Bench, plan: Making, out: Request) -> Generator[Progress, None, str]:
@@ -333,7 +377,7 @@ def _folder() -> Iterator[int]:
 
 def _damage(bench: Bench, said: str) -> list[str]:
     """Tell what is wrong with the films, by ffmpeg's words and by their structure; raise it where that is wanted."""
-    complaints = "\n".join(_COMPLAINT.sub("", line) for line in said.splitlines() if _COMPLAINT.search(line))
+    complaints = _complaints(said)
     found = [f"{film.name} is not whole: {film.missing}" for film in bench.films if film.missing]
     found += [f"{film.name} is damaged at byte {at}" for film in bench.films if (at := _fault(film)) is not None]
     if complaints and not all(_pardoned(film) for film in bench.films):
@@ -343,6 +387,11 @@ def _damage(bench: Bench, said: str) -> list[str]:
     if found and bench.order.job.on_damage == "warn":
         warnings.warn("; ".join(found), DamageWarning, stacklevel=2)
     return found
+
+
+def _complaints(said: str) -> str:
+    """Give what ffmpeg said of errors."""
+    return "\n".join(_COMPLAINT.sub("", line) for line in said.splitlines() if _COMPLAINT.search(line))
 
 
 def _fault(film: Survey) -> int | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# A static glibc crashes over the service names of transport streams when it loads the system's converters.
+_ENVIRONMENT = os.environ | {"GCONV_PATH": "/nonexistent"}
+_QUIETLY: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 60, "env": _ENVIRONMENT}
 Rows = list[tuple[float, str]]
 
 
@@ -21,7 +25,12 @@ def decoded(ffmpeg: str) -> Callable[..., Rows]:
     def look(path: Path, stream: str = "0:v:0", *options: str) -> Rows:
         words = ("-nostdin", "-v", "error", "-i", f"file:{path}", "-map", stream, *options, "-fps_mode", "passthrough")
         said = subprocess.run(
-            [ffmpeg, *words, "-copyts", "-f", "framemd5", "-"], check=True, capture_output=True, text=True, timeout=60
+            [ffmpeg, *words, "-copyts", "-f", "framemd5", "-"],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=_ENVIRONMENT,
         )
         base = 0.0
         rows = []
@@ -43,7 +52,7 @@ def listed(ffmpeg: str) -> Callable[..., list[str]]:
 
     def look(path: Path, stream: str) -> list[str]:
         words = ("-nostdin", "-v", "error", "-i", f"file:{path}", "-map", stream, "-c", "copy", "-f", "framemd5", "-")
-        said = subprocess.run([ffmpeg, *words], check=True, capture_output=True, text=True, timeout=60)
+        said = subprocess.run([ffmpeg, *words], check=True, **_QUIETLY)
         return [line.split(",")[-1].strip() for line in said.stdout.splitlines() if not line.startswith("#")]
 
     return look

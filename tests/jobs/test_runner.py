@@ -145,7 +145,7 @@ def test_what_failed_is_told_with_the_names_of_files(tmp_path: Path) -> None:
         subject="a.mov", arguments=("-f", "mov", "-i", source(0), "-f", "nut", "-y", made(0)),
         inputs=(str(tmp_path / "a.mov"),), outputs=(str(tmp_path / "b.nut"),),
     )  # fmt: skip
-    with pytest.raises(ToolFailed, match=r"a\.mov: Invalid data") as caught:
+    with pytest.raises(ToolFailed, match=r"a\.mov: .*Invalid data") as caught:
         run_step(step)
     assert "/proc/self" not in str(caught.value)
     assert _names(tmp_path) == ["a.mov"]
