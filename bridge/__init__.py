@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bridge.aio import aiter
     from bridge.catalogue import formats
     from bridge.core.uri import sequence
+    from bridge.jobs.transcoding import transcode
     from bridge.many import imread_many
     from bridge.v3 import imiter, immeta, imopen, improps
 
@@ -74,6 +75,7 @@ __all__ = [
     "sequence",
     "show_formats",
     "status",
+    "transcode",
     "volread",
     "volsave",
     "volwrite",
@@ -98,6 +100,7 @@ _LATER = {
     "imopen": "bridge.v3",
     "imread_many": "bridge.many",
     "improps": "bridge.v3",
+    "transcode": "bridge.jobs.transcoding",
 }
 
 

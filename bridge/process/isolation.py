@@ -106,9 +106,10 @@ def box_for(limits: Limits, work: str, *, sealed: bool = True) -> Box:
     ----------
     limits : Limits
         Of the call.
-    work : {"film", "picture", "magick", "worker", "encoder"}
+    work : {"film", "picture", "magick", "worker", "encoder", "job"}
         What the child does: read film or a picture with ffmpeg or a picture with ImageMagick, pictures as long as
-        there are any, or write. Arrays come from us, so encoders may take the time and the memory that they need.
+        there are any, or write. Arrays come from us, so encoders may take the time and the memory that they need; a
+        job reads and writes, for hours.
     sealed : bool
         False where options of the user's own may name other files: such a child has limits, but no walls.
     """
@@ -117,7 +118,7 @@ def box_for(limits: Limits, work: str, *, sealed: bool = True) -> Box:
         rlimits=tuple(row for row in (*_WORK[work], *_ALWAYS) if getattr(limits, row[1]) is not None),
         sealed=sealed and limits.sandbox != "off",
         required=limits.sandbox == "required",
-        hardware=work == "encoder",
+        hardware=work in ("encoder", "job"),
     )
 
 
@@ -169,6 +170,7 @@ _WORK = {
     "magick": (("CPU", "still_cpu"), ("AS", "magick_space")),
     "worker": (("AS", "magick_space"),),
     "encoder": (),
+    "job": (("AS", "job_memory"),),
 }
 _ALWAYS = (("FSIZE", "file_size"), ("NOFILE", "open_files"))
 

@@ -25,11 +25,12 @@ class Kind:
     Attributes
     ----------
     module : str
-        Has ``add_arguments(parser)`` and ``make(options)``, which gives a `Source` or an `Answerer`.
+        Has ``add_arguments(parser)`` and ``make(options)``, which gives a `Source` or an `Answerer`; one that serves
+        no readers has ``run(options)`` in its place, which gives the exit status.
     help : str
         What it is for.
     slots : int
-        How many slots of shared memory it keeps.
+        How many slots of shared memory it keeps; 0 for one that serves no readers.
     published : bool
         Whether its frames may be read on other machines.
     """
@@ -44,6 +45,7 @@ KINDS = {
     "camera": Kind(module="bridge_workers.camera", help="a camera, for as many readers as there are"),
     "file": Kind(module="bridge_workers.film", help="the frames of a film, or of one of ffmpeg's generators"),
     "screen": Kind(module="bridge_workers.screen", help="pictures of a screen, at once when they are asked for"),
+    "transcode": Kind(module="bridge_workers.transcode", help="films, for a Dask cluster or out of a folder", slots=0),
 }
 
 
@@ -67,6 +69,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _add_options(parser: argparse.ArgumentParser, kind: Kind) -> None:
+    importlib.import_module(kind.module).add_arguments(parser)
+    if not kind.slots:
+        return
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--at", metavar="FOLDER", help="private folder for the worker's sockets")
     where.add_argument("--supervised", action="store_true", help="they go where temporary files do: a private one")
@@ -75,7 +80,6 @@ def _add_options(parser: argparse.ArgumentParser, kind: Kind) -> None:
 
         where.add_argument("--publish", metavar="ADDRESS", help="tcp://HOST:PORT, for readers on other machines")
         add_publishing(parser)
-    importlib.import_module(kind.module).add_arguments(parser)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,9 +96,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _work(kind: Kind, options: argparse.Namespace) -> int:
+    module = importlib.import_module(kind.module)
+    if not kind.slots:
+        status: int = module.run(options)
+        return status
     from bridge_workers.serve import Server, serve
 
-    module = importlib.import_module(kind.module)
     work = module.make(options)
     if not getattr(options, "publish", None):
         return serve(Server(options.kind, work, slots=kind.slots), options.at or tempfile.gettempdir())
