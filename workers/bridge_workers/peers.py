@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ class Lines:
         self._waiting: dict[bytes, socket.socket] = {}
         self._silent: list[socket.socket] = []
         try:
-            self._socket.bind(place)
+            _bind(self._socket, place)
             Path(place).chmod(0o600)
             self._socket.listen(128)
         except BaseException:
@@ -158,3 +159,17 @@ class Lines:
             end.close()
         self._silent.clear()
         self._waiting.clear()
+
+
+def _bind(end: socket.socket, place: str) -> None:
+    """Take a place in the file system, also that of a worker that was killed; not of one that lives."""
+    try:
+        end.bind(place)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as trial:
+            if trial.connect_ex(place) != errno.ECONNREFUSED:
+                raise
+        Path(place).unlink()
+        end.bind(place)

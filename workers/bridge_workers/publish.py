@@ -35,10 +35,14 @@ def publish(server: Server, address: str, keys: str | None) -> int:
     """
     found = WorkerKeys.of(keys) if keys is not None else None
     refuse_open(address, found)
-    if found is not None:
+
+    def listen() -> str:
+        if found is None:
+            return f"ready {server.listen(address)}"
         server.admit(found.lets_in)
-    bound = server.listen(address, found.prepare if found is not None else None)
-    return run(server, f"ready {bound}")
+        return f"ready {server.listen(address, found.prepare)}"
+
+    return run(server, listen)
 
 
 class Published:

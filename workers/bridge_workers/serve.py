@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BridgeError, WireError, WorkerLost, WrongVersion
@@ -83,6 +84,7 @@ class Server:
         self._routers: list[tuple[zmq.Socket[Any], zmq.Socket[Any]]] = []  # each with its monitor
         self._lines: Lines | None = None
         self._gate: Gate | None = None
+        self._paths: list[str] = []
         self._peers: dict[tuple[zmq.Socket[Any], bytes], Peer] = {}
         self._by_fd: dict[tuple[zmq.Socket[Any], int], Peer] = {}
         self._runs: dict[Hashable, Run] = {}  # those that may be joined
@@ -95,6 +97,7 @@ class Server:
         threads = work.threads if isinstance(work, Answerer) else 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="framebridge-answer")
         self._busy = 0
+        self._heeded: dict[int, Any] = {}
         self._hello = wire.Hello(
             facts={
                 "version": wire.VERSION,
@@ -136,7 +139,9 @@ class Server:
         """Be reachable for readers on this machine, by two sockets in a private folder."""
         lines = self._lines = Lines(f"{folder}/{MEMORY}")
         self._watch(lines.fileno(), lines.accept)
+        self._paths.append(f"{folder}/{MEMORY}")
         self.listen(f"ipc://{folder}/{CONTROL}")
+        self._paths.append(f"{folder}/{CONTROL}")
 
     def _watch(self, what: Any, handler: Callable[[], None]) -> None:
         import zmq
@@ -157,7 +162,7 @@ class Server:
                 self._turn(None)
             self._drain()
         finally:
-            self._close()
+            self.close()
 
     def end(self) -> None:
         """Have `run` finish what is at work, say goodbye and return. Any thread may call it, and signals do."""
@@ -169,7 +174,7 @@ class Server:
         # A signal may come to any thread, and does not wake this one up: what Python's own handler writes does.
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in numbers:
-            signal.signal(number, lambda *_: self.end())
+            self._heeded[number] = signal.signal(number, lambda *_: self.end())
 
     def post(self, call: Callable[[], None]) -> None:
         """Have something called in the thread of the loop."""
@@ -200,31 +205,43 @@ class Server:
             self._turn(max(0.0, deadline - time.monotonic()))
         for peer in list(self._peers.values()):
             peer.send(wire.Bye(reason=_TOLD))
-            self._forget(peer)
 
-    def _close(self) -> None:
-        for peer in list(self._peers.values()):
-            self._forget(peer)
+    def close(self) -> None:
+        """Let go of everything. `run` does so, too."""
+        if self._context.closed:
+            return
         for run in list(self._all_runs):
             run.stop()
             run.wait(1.0)
         self._pool.shutdown(wait=not self._busy, cancel_futures=True)
         if isinstance(self.work, Answerer):
             self.work.close()
+        self._close_sockets()
+        for peer in list(self._peers.values()):  # not before goodbyes are on their way: their lines end sooner
+            self._forget(peer)
+        self._ring.close()
+        self._heed_no_more()
+        self._wake.close()
+        self._woken.close()
+
+    def _close_sockets(self) -> None:
         if self._lines is not None:
             self._lines.close()
         if self._gate is not None:
             self._gate.close()
+        for path in self._paths:
+            Path(path).unlink(missing_ok=True)
         for router, monitor in self._routers:
             router.disable_monitor()
             monitor.close()
             router.close()
         self._context.term()
-        self._ring.close()
-        if threading.current_thread() is threading.main_thread():
+
+    def _heed_no_more(self) -> None:
+        if self._heeded:
             signal.set_wakeup_fd(-1)
-        self._wake.close()
-        self._woken.close()
+        for number, handler in self._heeded.items():
+            signal.signal(number, handler)
 
     # Messages
 
@@ -471,14 +488,24 @@ class Server:
 
 def serve(server: Server, folder: str) -> int:
     """Run a worker for the process that has started it: its sockets are in `folder`, it says when they are there."""
-    server.listen_here(folder)
-    return run(server, "ready")
+
+    def listen() -> str:
+        server.listen_here(folder)
+        return "ready"
+
+    return run(server, listen)
 
 
-def run(server: Server, word: str) -> int:
-    """Run a worker that can be reached; SIGTERM and SIGINT let it finish what it has begun."""
+def run(server: Server, listen: Callable[[], str]) -> int:
+    """Run a worker; SIGTERM and SIGINT let it finish what it has begun.
+
+    `listen` makes it reachable, and gives what it says of that.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
     server.heed(signal.SIGTERM, signal.SIGINT)
-    print(word, flush=True)
-    server.run()
+    try:
+        print(listen(), flush=True)
+        server.run()
+    finally:
+        server.close()
     return 0
