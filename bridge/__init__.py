@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge import errors
 from bridge.api import (
+    devices,
     get_reader,
     get_writer,
     help,
@@ -46,6 +47,7 @@ __all__ = [
     "Limits",
     "aiter",
     "configure",
+    "devices",
     "errors",
     "formats",
     "get_reader",

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from bridge.capture.devices import CaptureDevice
     from bridge.core.format import Reader, Writer
     from bridge.core.request import Request
     from bridge.media.info import MediaInfo
 
 __all__ = [
+    "devices",
     "get_reader",
     "get_writer",
     "help",
@@ -436,6 +438,30 @@ def status() -> dict[str, Any]:
         "children": children,
         "temporary_bytes": temporary,
     }
+
+
+def devices() -> list[CaptureDevice]:
+    """List the cameras and the screens of this machine, with their names and modes.
+
+    Returns
+    -------
+    list of CaptureDevice
+        Cameras first, in the order of ``<video0>``, ``<video1>``, ...: each has ``uri name path``, a camera ``modes``
+        with ``pixelformat size fps``, a screen its ``size``. No camera is started for that.
+
+    Raises
+    ------
+    ToolMissing, ToolTimeout
+        On macOS and Windows, where ffmpeg has to be asked.
+
+    Examples
+    --------
+    >>> [(device.uri, device.name) for device in devices()]              # doctest: +SKIP
+    [('<video0>', 'HD Webcam'), ('<screen>', 'X screen 0')]
+    """
+    from bridge.capture.inventory import devices as found
+
+    return found()
 
 
 def probe(uri: Any, *, limits: Limits | None = None, trust: str | None = None) -> MediaInfo:

@@ -9,14 +9,17 @@ from bridge.arrays.floats import float_formats
 from bridge.arrays.npy import NpyFormat, NpzFormat
 from bridge.arrays.targa import TargaFormat
 from bridge.arrays.tiff import TiffFormat
+from bridge.capture.camera import CameraFormat
+from bridge.capture.clipboard import ClipboardFormat
 from bridge.capture.published import PublishedFormat
+from bridge.capture.screen import ScreenFormat
 from bridge.core.format import Format
 from bridge.core.intake import check_file
 from bridge.core.manager import FormatManager
 from bridge.core.request import Request
 from bridge.core.sequence import SeriesFormat
-from bridge.core.uri import Published, Series
-from bridge.errors import ForbiddenFormat
+from bridge.core.uri import RETURN_BYTES, Device, Published, Series
+from bridge.errors import ForbiddenFormat, UnknownFormat
 from bridge.ffmpeg.animation import animation_formats
 from bridge.ffmpeg.avif import SequenceFormat
 from bridge.ffmpeg.image import still_formats
@@ -27,6 +30,8 @@ from bridge.media.sniff import sniff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy as np
 
     from bridge.core.array import Array
     from bridge.core.format import Reader
@@ -48,6 +53,9 @@ def _ordered() -> FormatManager:
         *animation_formats(),
         SequenceFormat(),
         *film_formats(),
+        CameraFormat(),
+        ScreenFormat(),
+        ClipboardFormat(_pasted, _copied),
         PublishedFormat(),
     ]
     for format in ordered:
@@ -95,6 +103,41 @@ def _describe_one(uri: Any, limits: Limits) -> Any:
         return reader.info
 
 
+def _pasted(data: bytes, outer: Request, **kwargs: Any) -> Reader:
+    """Open the reader of a picture from the clipboard."""
+    request = Request(data, outer.mode, kwargs=kwargs, limits=outer.limits, name=outer.name)
+    try:
+        return reader_for(request, outer.known.get("format")).get_reader(request)
+    except BaseException:
+        request.close()
+        raise
+
+
+def _copied(image: np.ndarray[Any, Any], meta: dict[str, Any], outer: Request, **kwargs: Any) -> tuple[bytes, str]:
+    """Encode a picture for the clipboard; give what clipboards call its format, too."""
+    request = Request(RETURN_BYTES, "i", writing=True, kwargs=kwargs, limits=outer.limits, name=outer.name)
+    try:
+        format = writer_for(request, outer.known.get("format") or "png")
+        with format.get_writer(request) as writer:
+            writer.append_data(image, meta)
+    finally:
+        request.close()
+    return request.get_result() or b"", f"image/{format.extensions[0].removeprefix('.')}".replace("/jpg", "/jpeg")
+
+
+_DEVICES = {"clipboard": "CLIPBOARD", "screen": "SCREEN"}  # the others are cameras
+
+
+def _of_device(device: Device, request: Request, name: str | None, *, writing: bool) -> Format:
+    """Give the format of a device; another name that the user has given goes along, for what comes from there."""
+    own = _DEVICES.get(device.name, "CAMERA")
+    if name is not None and name.upper() not in (own, "FFMPEG"):  # as imageio calls the format of cameras
+        if own != "CLIPBOARD":
+            raise UnknownFormat(f"{request.name} is read as {own}, which format={name!r} is not")
+        request.known["format"] = name
+    return (formats.find_writer if writing else formats.find_reader)(request, own)
+
+
 log = logging.getLogger("bridge")
 formats = _ordered()
 
@@ -110,6 +153,8 @@ def reader_for(request: Request, name: str | None) -> Format:
     request.choose = reader_for
     if isinstance(request.resource, Published):
         return formats.find_reader(request, name or "ZMQ")
+    if isinstance(request.resource, Device):
+        return _of_device(request.resource, request, name, writing=False)
     request.kind = None if isinstance(request.resource, Series) else sniff(request.head)
     _check_trust(request)
     check_file(request.limits, request.name, request.kind, 0 if request.kind is None else request.size)
@@ -144,6 +189,8 @@ def writer_for(request: Request, name: str | None) -> Format:
     UnknownFormat
         If none does.
     """
+    if isinstance(request.resource, Device):
+        return _of_device(request.resource, request, name, writing=True)
     return formats.find_writer(request, name)
 
 

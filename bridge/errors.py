@@ -22,6 +22,10 @@
     ├── ToolMissing (FileNotFoundError)         the program is not on this machine
     ├── ToolFailed (ChildProcessError)          the program ran and failed, in its own words
     ├── ToolTimeout (TimeoutError)              the program was too slow and was stopped
+    ├── DeviceMissing (FileNotFoundError)       there is no such camera, screen or clipboard
+    ├── DeviceBusy (OSError)                    somebody else has the camera, or has it in another mode
+    ├── DeviceLost (ConnectionError)            it was there and is no more: unplugged, or its program has ended
+    ├── NoPicture (LookupError)                 the clipboard holds something else than a picture, or nothing
     ├── WireError (ValueError)                  a message between processes is none, or not of this version
     │   └── WrongVersion (ConnectionRefusedError)  the other side speaks another version
     ├── WorkerLost (ConnectionError)            the worker has died, hangs, or cannot be reached
@@ -40,11 +44,15 @@ __all__ = [
     "Closed",
     "CorruptMedia",
     "DamageWarning",
+    "DeviceBusy",
+    "DeviceLost",
+    "DeviceMissing",
     "ForbiddenFormat",
     "ForbiddenOption",
     "ForbiddenUri",
     "LimitExceeded",
     "MissingCodec",
+    "NoPicture",
     "NoSuchFrame",
     "NotPortable",
     "OutputFailed",
@@ -192,6 +200,22 @@ class ToolFailed(BridgeError, ChildProcessError):
 
 class ToolTimeout(BridgeError, TimeoutError):
     """The program was slower than its deadline and was stopped."""
+
+
+class DeviceMissing(BridgeError, FileNotFoundError):
+    """There is no such camera, screen or clipboard on this machine."""
+
+
+class DeviceBusy(BridgeError, OSError):
+    """Another program has the camera, or this one has it in another mode."""
+
+
+class DeviceLost(BridgeError, ConnectionError):
+    """The camera or the screen was there and is no more; what was read before is good."""
+
+
+class NoPicture(BridgeError, LookupError):
+    """The clipboard holds no picture; the message says what it holds."""
 
 
 class WireError(BridgeError, ValueError):

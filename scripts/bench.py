@@ -292,17 +292,63 @@ with tempfile.TemporaryDirectory() as folder:
     sender.wait(20)
 """
 
+# A screen, so many times, as RGB arrays; the picture on it is known, and the last one that came is compared with it.
+SHOWN = """
+shown = np.load(os.path.join(SCRATCH, "shown.npy"))
+def checked(image):
+    return FRAMES if np.array_equal(image, shown) else -1
+"""
+
+MSS_SCREEN = """
+import mss
+with mss.MSS() as screen:
+    place = screen.monitors[1]
+    screen.grab(place)
+    begun = clock()
+    for _ in range(FRAMES):
+        shot = screen.grab(place)
+        image = np.frombuffer(shot.rgb, np.uint8).reshape(shot.height, shot.width, 3)
+    taken = clock()
+done(begun + clock() - taken, checked(image))
+"""
+
+BRIDGE_SCREEN = """
+import bridge
+bridge.imread("<screen>")
+begun = clock()
+for _ in range(FRAMES):
+    image = bridge.imread("<screen>")
+taken = clock()
+done(begun + clock() - taken, checked(image))
+"""
+
+X11GRAB_SCREEN = """
+command = [FFMPEG, "-nostdin", "-v", "error", "-f", "x11grab", "-draw_mouse", "0", "-framerate", "1000"]
+command += ["-i", SOURCE, "-pix_fmt", "rgb24", "-f", "rawvideo", "pipe:1"]
+with subprocess.Popen(command, stdout=subprocess.PIPE) as grabbing:
+    image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    grabbing.stdout.readinto(image.data.cast("B"))
+    begun = clock()
+    for _ in range(FRAMES):
+        grabbing.stdout.readinto(image.data.cast("B"))
+    taken = clock()
+    grabbing.kill()
+done(begun + clock() - taken, checked(image))
+"""
+
 
 def main() -> None:
     """Run one of the benchmarks and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["read", "write", "seek", "safety", "remote", "import"])
+    kinds = ["read", "write", "seek", "screen", "safety", "remote", "import"]
+    parser.add_argument("what", choices=kinds)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     ffmpeg = os.environ.setdefault("FRAMEBRIDGE_FFMPEG", _found("ffmpeg"))
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {_version(ffmpeg)}")
     with tempfile.TemporaryDirectory(prefix="framebridge-bench-") as scratch:
-        benchmarks = {"read": read, "write": write, "seek": seek, "safety": safety, "remote": remote, "import": imports}
+        work = (read, write, seek, screen, safety, remote, imports)
+        benchmarks = dict(zip(kinds, work, strict=True))
         benchmarks[options.what](Path(scratch), options.rounds)
 
 
@@ -345,6 +391,27 @@ def seek(scratch: Path, rounds: int) -> None:
     }
     candidates = {name: SEEK + text for name, text in candidates.items()}
     _table(candidates, [clip, frames, 1920, 1080, scratch], rounds, expected=100)
+
+
+def screen(scratch: Path, rounds: int) -> None:
+    """A screen of 1920x1080 under Xvfb, a hundred times, as RGB: one call each, and what ffmpeg's own stream gives."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for the tests' display
+    import numpy as np
+
+    from tests.capture.conftest import Display, start
+
+    server, name = start(scratch, "1920x1080")
+    try:
+        shown = np.random.default_rng(1).integers(0, 256, (1080, 1920, 3), np.uint8)
+        np.save(scratch / "shown.npy", shown)
+        Display(name=name, buffer=scratch / "Xvfb_screen0").show(shown)
+        os.environ["DISPLAY"] = name
+        candidates = {"mss": MSS_SCREEN, "bridge": BRIDGE_SCREEN, "ffmpeg x11grab, a stream": X11GRAB_SCREEN}
+        candidates = {name: SHOWN + text for name, text in candidates.items()}
+        _table(candidates, [name, 100, 1920, 1080, scratch], rounds, expected=100)
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def safety(scratch: Path, rounds: int) -> None:

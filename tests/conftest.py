@@ -73,14 +73,21 @@ def _refuse_the_source_tree() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what cannot run here, before any fixture is made; in CI that is a failure."""
-    from bridge.process.tools import toolbox
-
     for name in [name for mark in item.iter_markers("needs") for name in mark.args]:
-        if toolbox().get(name) is None:
+        if not _is_here(name):
             switched_off = os.environ.get(f"FRAMEBRIDGE_{name.upper()}") == "none"
             if os.environ.get("CI") and not switched_off:
                 pytest.fail(f"{name} is not here, and in CI nothing is skipped for that", pytrace=False)
             pytest.skip(f"needs {name}" + (", which is switched off" if switched_off else ", which is not here"))
+
+
+def _is_here(name: str) -> bool:
+    """Tell whether a program is here: one of the toolbox's, or any other by its name."""
+    from bridge.process.tools import toolbox
+
+    if name in ("ffmpeg", "ffprobe", "magick", "gs"):
+        return toolbox().get(name) is not None
+    return shutil.which(name) is not None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -24,6 +24,7 @@ _COMMANDS = {
     "info": "Tell what files hold.",
     "convert": "Convert a picture or a film.",
     "formats": "List what this machine reads and writes.",
+    "devices": "List cameras and screens.",
     "doctor": "Tell which programs are found, and what is missing.",
 }
 _INTERRUPTED = 130  # as a shell gives it for SIGINT

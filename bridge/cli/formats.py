@@ -63,7 +63,7 @@ def _plain(format: Format, *, doc: bool) -> dict[str, Any]:
 def program(format: Format) -> str:
     """Tell who does the work of a format: a program, or this process."""
     room = type(format).__module__.split(".")[1]
-    return _PROGRAMS.get(room, "in-process")
+    return _PROGRAMS.get(room) or (format.program if room == "capture" else "") or "in-process"
 
 
 def _row(format: Format) -> _Row:

@@ -54,7 +54,7 @@ def open_source(resource: Resource, limits: Limits) -> Opened:
     """
     if isinstance(resource, FilePath):
         return Opened(descriptor=_open_file(resource, limits), file_name=resource.path.name)
-    if isinstance(resource, Series | Published):  # their readers look for the content
+    if isinstance(resource, Series | Device | Published):  # their readers look for the content
         name = Path(resource.pattern).name if isinstance(resource, Series) else ""
         return Opened(descriptor=os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), file_name=name)
     spool, file_name = _spooled(resource, limits)
@@ -79,8 +79,6 @@ def _spooled(resource: Resource, limits: Limits) -> tuple[Spool, str]:
         return spool_object(resource.file, limits.content, limit="content"), _name_of(resource.file)
     if isinstance(resource, Url):
         return _fetched(resource, limits)
-    if isinstance(resource, Device):
-        raise UriError(f"{resource} is read by capture workers, which come with a later version")
     raise UriError(f"{resource} is for writing only")
 
 

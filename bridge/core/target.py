@@ -12,7 +12,7 @@ from typing import Any
 
 from bridge.core.archive import split_for_writing
 from bridge.core.archive_writing import write_member
-from bridge.core.uri import FileObject, FilePath, Resource, ReturnBytes, ZipMember
+from bridge.core.uri import Device, FileObject, FilePath, Resource, ReturnBytes, ZipMember
 from bridge.errors import BridgeError, ForbiddenUri, OutputFailed, UriError, UriIsDirectory, UriNotFound
 
 __all__ = ["Target", "not_placed", "target_for", "writable"]
@@ -42,7 +42,11 @@ def target_for(resource: Resource) -> Target:
         return _Object(resource)
     if isinstance(resource, ReturnBytes):
         return _Bytes()
-    raise UriError(f"{resource} cannot be written; give a file name, a member of a zip, a file object or '<bytes>'")
+    if isinstance(resource, Device) and resource.name == "clipboard":
+        return _Clipboard()
+    raise UriError(
+        f"{resource} cannot be written; give a file name, a member of a zip, a file object, '<clipboard>' or '<bytes>'"
+    )
 
 
 class Target(ABC):
@@ -157,6 +161,16 @@ class _Bytes(Target):
 
     def place(self, part: Path) -> None:
         self.result = part.read_bytes()
+
+
+class _Clipboard(Target):
+    """The clipboard: its Writer hands the picture over, and only then it is committed."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.gettempdir())
+
+    def place(self, part: Path) -> None:
+        """Do nothing: it is in its place."""
 
 
 def not_placed(name: str, folder: Path, error: OSError) -> BridgeError:

@@ -18,7 +18,7 @@ import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from bridge.errors import BridgeError, Closed, LimitExceeded, ToolFailed, ToolTimeout
 from bridge.printing import printable
@@ -175,6 +175,12 @@ class Child:
             self.abort()
 
     @property
+    def room(self) -> int:
+        """How many bytes of its output may be on their way to us, in all."""
+        stdout = self._open_end(self._process.stdout)
+        return sum(stdout.getsockopt(socket.SOL_SOCKET, option) for option in (socket.SO_SNDBUF, socket.SO_RCVBUF))
+
+    @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
@@ -236,6 +242,12 @@ class Child:
         with self._lock:
             self._drain()
             return self._tail.total
+
+    def heard(self) -> str:
+        """Give what it has written to its error stream so far, its beginning and its end."""
+        with self._lock:
+            self._drain()
+            return str(self._tail)
 
     def end_input(self) -> None:
         """Tell the child that there is no more to come."""
@@ -467,6 +479,7 @@ def run(
     pass_fds: Sequence[int] = (),
     scratch: bool = False,
     files: Mapping[str, bytes] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Output:
     """Run a program to its end and give all that it wrote.
 
@@ -490,6 +503,8 @@ def run(
         Give it a folder of its own for temporary files, which is removed with it.
     files : mapping of str to bytes
         Small files to lay into that folder.
+    variables : mapping of str to str
+        What its environment has besides.
 
     Raises
     ------
@@ -500,7 +515,8 @@ def run(
     view = memoryview(bytearray(_CHUNK))
     total = 0
     deadline = time.monotonic() + seconds
-    with Child(argv, subject=subject, box=box, stdin=stdin, pass_fds=pass_fds, scratch=scratch, files=files) as child:
+    given: dict[str, Any] = {"stdin": stdin, "pass_fds": pass_fds, "scratch": scratch, "files": files}
+    with Child(argv, subject=subject, box=box, variables=variables, **given) as child:
         while count := child.read_into(view, max(0.0, deadline - time.monotonic())):
             pieces.append(bytes(view[:count]))
             total += count

@@ -134,14 +134,23 @@ class FrameSource(Generic[H]):
             raise ValueError(message)
         at = len(head.prefix)
         into[:at] = head.prefix
-        early = min(len(self._pending), head.size - at)
-        into[at : at + early] = self._pending[:early]
-        del self._pending[:early]
-        at += early
-        if self.child.fill(into[at:], self._patience) < head.size - at:
-            raise self._short()
+        self.fill_part(into[at:])
         self.frames += 1
         self._patience = self._stall
+
+    def fill_part(self, into: memoryview) -> None:
+        """Read so many of the bytes that come next: a frame may be read in pieces.
+
+        Raises
+        ------
+        TruncatedMedia
+            If there are not as many.
+        """
+        early = min(len(self._pending), len(into))
+        into[:early] = self._pending[:early]
+        del self._pending[:early]
+        if self.child.fill(into[early:], self._patience) < len(into) - early:
+            raise self._short()
 
     def _short(self) -> TruncatedMedia:
         message = f"the stream ended inside frame {self.frames}"

@@ -25,7 +25,7 @@ from bridge.process.child import run, words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Abilities", "Attempt", "Tool", "Toolbox", "install_hint", "toolbox"]
+__all__ = ["Abilities", "Attempt", "Tool", "Toolbox", "install_hint", "on_path", "toolbox"]
 
 log = logging.getLogger("bridge")
 
@@ -183,7 +183,7 @@ def _called(name: str) -> str:
 def install_hint(name: str) -> str:
     """Give the line that installs a program on this kind of machine."""
     packages = _KINDS[name].packages
-    manager = next((m for m in packages if any(_on_path(m))), None)
+    manager = next((m for m in packages if any(on_path(m))), None)
     line = f"{manager} install {packages[manager]}" if manager else f"apt-get install {packages['apt-get']}"
     if name != "ffmpeg":
         return f"`{line}`"
@@ -263,7 +263,7 @@ class Toolbox:
         if name == "ffprobe":
             yield from (("beside ffmpeg", path) for path in self._beside_ffmpeg())
         for program in kind.names:
-            for path in _on_path(program):
+            for path in on_path(program):
                 yield "PATH", path
         if name == "ffmpeg":
             for path in _bundled():
@@ -287,7 +287,7 @@ def _toolbox(_variables: tuple[str | None, ...], _path: str | None) -> Toolbox:
     return Toolbox()
 
 
-def _on_path(program: str) -> Iterator[str]:
+def on_path(program: str) -> Iterator[str]:
     """Yield every executable of that name in the absolute entries of PATH."""
     endings = os.environ.get("PATHEXT", "").split(os.pathsep) if os.name == "nt" else [""]
     for folder in dict.fromkeys(os.environ.get("PATH", "").split(os.pathsep)):

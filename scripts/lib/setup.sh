@@ -124,10 +124,12 @@ setup_programs() {
     fi
 }
 
-# What only the tests need: to draw PDF, PostScript and SVG, and to see which files are opened.
+# What only the tests need: to draw PDF, PostScript and SVG, to see which files are opened, and to have a screen and a
+# clipboard.
 setup_witnesses() {
     local package
-    for package in $(gs_version >/dev/null || echo ghostscript) $(magick_extra) $(have strace || echo strace); do
+    for package in $(gs_version >/dev/null || echo ghostscript) $(magick_extra) $(have strace || echo strace) \
+        $(have Xvfb || echo xvfb) $(have xclip || echo xclip); do
         (am_root && apt_install "$package") ||
             say "without $package some tests cannot run; to get it: $(install_line "$package")"
     done

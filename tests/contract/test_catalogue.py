@@ -321,10 +321,11 @@ def test_old_keywords_of_imageios_ffmpeg_plugin(
     assert bridge.imread(tmp_path / "plain.mp4").shape == (50, 70, 3)
 
 
-def test_devices_say_when_they_come() -> None:
-    for uri in ("<screen>", "<clipboard>", "<video0>"):
-        with pytest.raises(errors.UriError, match="capture workers"):
-            bridge.imread(uri)
+def test_devices_are_formats_of_their_own() -> None:
+    for uri, name in (("<screen>", "SCREEN"), ("<video63>", "CAMERA")):
+        assert name in {format.name for format in bridge.formats}
+        with pytest.raises(errors.UnknownFormat, match=name):
+            bridge.imread(uri, "png")
     with pytest.raises(errors.UriError, match="cannot be written"):
         bridge.imwrite("<screen>", np.zeros((2, 2), np.uint8), "png")
 

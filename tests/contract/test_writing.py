@@ -112,8 +112,8 @@ CASES = [
 
 def test_every_format_that_writes_is_here() -> None:
     writers = {format.name for format in bridge.formats if format.writer}
-    # floats, animated AVIF, which test_animation.py writes, and what nobody else here reads
-    elsewhere = {"SEQUENCE", "EXR", "HDR", "PFM", "HEIC", "AVIF-FFMPEG", "JXL-FFMPEG"}
+    # the clipboard, floats, animated AVIF (tests/capture, test_animation.py), and what nobody else here reads
+    elsewhere = {"SEQUENCE", "CLIPBOARD", "EXR", "HDR", "PFM", "HEIC", "AVIF-FFMPEG", "JXL-FFMPEG"}
     assert writers - elsewhere == {output.format for output in OUTPUTS}
 
 
@@ -338,7 +338,7 @@ def test_pipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["http://127.0.0.1/a.png", "ftp://127.0.0.1/a.png", "<screen>", "<clipboard>", "<video0>", b"bytes", 7, None]
+    "uri", ["http://127.0.0.1/a.png", "ftp://127.0.0.1/a.png", "<screen>", "<video0>", b"bytes", 7, None]
 )
 def test_uris_that_are_only_read(uri: Any) -> None:
     for call in (

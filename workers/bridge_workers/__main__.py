@@ -41,7 +41,9 @@ class Kind:
 
 
 KINDS = {
+    "camera": Kind(module="bridge_workers.camera", help="a camera, for as many readers as there are"),
     "file": Kind(module="bridge_workers.film", help="the frames of a film, or of one of ffmpeg's generators"),
+    "screen": Kind(module="bridge_workers.screen", help="pictures of a screen, at once when they are asked for"),
 }
 
 
