@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bridge.aio import aiter
     from bridge.catalogue import formats
     from bridge.core.uri import sequence
+    from bridge.jobs.transcoding import transcode
     from bridge.v3 import imiter, immeta, imopen, improps
 
 __version__ = "0.1.0"
@@ -72,6 +73,7 @@ __all__ = [
     "sequence",
     "show_formats",
     "status",
+    "transcode",
     "volread",
     "volsave",
     "volwrite",
@@ -95,6 +97,7 @@ _LATER = {
     "immeta": "bridge.v3",
     "imopen": "bridge.v3",
     "improps": "bridge.v3",
+    "transcode": "bridge.jobs.transcoding",
 }
 
 

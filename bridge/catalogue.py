@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bridge.core.format import Reader
     from bridge.limits import Limits
 
-__all__ = ["formats", "reader_for", "writer_for"]
+__all__ = ["check_trust", "formats", "reader_for", "writer_for"]
 
 
 def _ordered() -> FormatManager:
@@ -156,7 +156,7 @@ def reader_for(request: Request, name: str | None) -> Format:
     if isinstance(request.resource, Device):
         return _of_device(request.resource, request, name, writing=False)
     request.kind = None if isinstance(request.resource, Series) else sniff(request.head)
-    _check_trust(request)
+    check_trust(request)
     check_file(request.limits, request.name, request.kind, 0 if request.kind is None else request.size)
     return formats.find_reader(request, name)
 
@@ -165,7 +165,7 @@ _DOCUMENTS = ("svg", "pdf", "postscript")
 _STRANGERS = ("png", "apng", "jpeg", "gif", "webp", "bmp", "tiff", "mp4", "matroska", "avi")
 
 
-def _check_trust(request: Request) -> None:
+def check_trust(request: Request) -> None:
     """Refuse what is not read at the request's level of trust."""
     kind, trust = request.kind, request.limits.trust
     if kind in _DOCUMENTS and trust != "trusted":

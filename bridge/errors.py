@@ -29,7 +29,10 @@
     ├── WireError (ValueError)                  a message between processes is none, or not of this version
     │   └── WrongVersion (ConnectionRefusedError)  the other side speaks another version
     ├── WorkerLost (ConnectionError)            the worker has died, hangs, or cannot be reached
-    └── OutputFailed (OSError)                  the result could not be put in its place
+    ├── OutputFailed (OSError)                  the result could not be put in its place
+    ├── BadJob (ValueError)                     a job asks for what makes no sense, or not together
+    ├── CheckFailed (RuntimeError)              a result was made, and is not what it should be
+    └── JobCancelled (RuntimeError)             somebody has stopped the job
 
 Every class is also the builtin that it means, so ``except ValueError`` works as well. `DamageWarning` is a
 warning, for readers that were told ``on_damage="warn"``.
@@ -40,7 +43,9 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "BadJob",
     "BridgeError",
+    "CheckFailed",
     "Closed",
     "CorruptMedia",
     "DamageWarning",
@@ -50,6 +55,7 @@ __all__ = [
     "ForbiddenFormat",
     "ForbiddenOption",
     "ForbiddenUri",
+    "JobCancelled",
     "LimitExceeded",
     "MissingCodec",
     "NoPicture",
@@ -232,6 +238,18 @@ class WorkerLost(BridgeError, ConnectionError):
 
 class OutputFailed(BridgeError, OSError):
     """The result was made but could not be put in its place."""
+
+
+class BadJob(BridgeError, ValueError):
+    """The job asks for what makes no sense, or not together; asking again does not help."""
+
+
+class CheckFailed(BridgeError, RuntimeError):
+    """The result was made, but compared with its source it is not what it should be; it was not put in place."""
+
+
+class JobCancelled(BridgeError, RuntimeError):
+    """Somebody has stopped the job; nothing was put in place."""
 
 
 class DamageWarning(UserWarning):

@@ -66,6 +66,8 @@ class Limits:
         CPU time of a child that reads a film, and of one that reads a picture.
     memory, magick_space : int or None
         Address space of a child that reads: of ffmpeg, and of ImageMagick.
+    job_memory : int or None
+        The same of an ffmpeg that reads and writes film: encoders take much of it.
     magick_memory : int
         What ImageMagick may keep pixels in: 8 bytes a pixel, and nothing of it on disk.
     magick_pictures : int
@@ -125,6 +127,7 @@ class Limits:
     still_cpu: int | None = _LEVEL
     memory: int | None = _LEVEL
     magick_space: int | None = _LEVEL
+    job_memory: int | None = _LEVEL
     magick_memory: int = _LEVEL
     magick_pictures: int = _LEVEL
     file_size: int | None = _LEVEL
@@ -183,6 +186,7 @@ _NUMBERS: dict[str, tuple[Any, Any, Any]] = {
     "still_cpu": (None, 60, 20),
     "memory": (None, 4 * _GIB, 2 * _GIB),
     "magick_space": (None, 4 * _GIB, 1536 << 20),
+    "job_memory": (None, None, 4 * _GIB),
     "magick_memory": (1536 << 20, 1536 << 20, 512 << 20),
     "magick_pictures": (1 << 31, 1024, 256),
     "file_size": (None, 64 * _GIB, _GIB),

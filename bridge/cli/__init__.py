@@ -23,6 +23,7 @@ __all__ = ["commands", "main"]
 _COMMANDS = {
     "info": "Tell what files hold.",
     "convert": "Convert a picture or a film.",
+    "transcode": "Transcode films, one or many.",
     "formats": "List what this machine reads and writes.",
     "devices": "List cameras and screens.",
     "doctor": "Tell which programs are found, and what is missing.",

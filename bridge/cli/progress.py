@@ -65,18 +65,26 @@ class Task:
         self.total = total
         self.done = 0
         self.bar = bar
+        self.stage = ""
         self._progress = progress
 
     def __str__(self) -> str:
         """Tell how far it is, on one line."""
         of = f" of {self.total} ({100 * self.done // self.total} %)" if self.total else ""
-        return f"{self.name}: {self.done}{of}"
+        stage = f", {self.stage}" if self.stage else ""
+        return f"{self.name}: {self.done}{of}{stage}"
 
     def advance(self) -> None:
         """Count one step."""
         self.done += 1
         if self.total is not None and self.done > self.total:  # a header's number may be wrong
             self.total = None
+        self._progress.show(self)
+
+    def reach(self, done: int, total: int | None, stage: str = "") -> None:
+        """Say how many steps are done, of how many, and what is done just now."""
+        self.done, self.stage = done, stage
+        self.total = None if total is None or done > total else total
         self._progress.show(self)
 
     def finish(self) -> None:

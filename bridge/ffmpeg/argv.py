@@ -46,6 +46,7 @@ __all__ = [
     "list_packets",
     "probe",
     "rate",
+    "reading",
     "remux",
     "sent",
 ]
@@ -71,6 +72,11 @@ def _reads(demuxer: str | None) -> dict[str, Any]:
     """
     options: dict[str, Any] = {"f": demuxer, "format_whitelist": demuxer} if demuxer else {}
     return options | {"protocol_whitelist": "file,pipe"} | ({"min_delay": 1} if demuxer == "gif" else {})
+
+
+def reading(demuxer: str | None) -> tuple[str, ...]:
+    """Give the same as words of a command line."""
+    return tuple(word for name, value in _reads(demuxer).items() for word in (f"-{name}", str(value)))
 
 
 def _passthrough(release: Release) -> dict[str, str]:
@@ -508,7 +514,7 @@ def encode_still(pixels: PixelFormat, size: tuple[int, int], codec: str, options
 
 def probe(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
     """Describe a file as JSON (ffprobe)."""
-    forced = [word for name, value in _reads(demuxer).items() for word in (f"-{name}", str(value))]
+    forced = reading(demuxer)
     shown = ("-show_format", "-show_streams", "-show_chapters", "-of", "json")
     return ("-hide_banner", "-v", "error", *forced, *shown, name)
 
@@ -527,7 +533,7 @@ def list_frames(demuxer: str | None, stream: str = FILM, name: str = INPUT) -> t
 
 
 def _listing(demuxer: str | None, stream: str, shown: str, name: str) -> tuple[str, ...]:
-    forced = [word for name, value in _reads(demuxer).items() for word in (f"-{name}", str(value))]
+    forced = reading(demuxer)
     threads = ("-threads", "1") if demuxer in _ONE_THREAD else ()
     quiet = ("-hide_banner", "-v", "repeat+error")
     return (*quiet, *threads, *forced, "-select_streams", stream, "-show_entries", shown, "-of", "compact", name)
@@ -562,7 +568,7 @@ def describe_tags(demuxer: str | None, name: str = INPUT) -> tuple[str, ...]:
 
 def first_frame(demuxer: str | None, stream: str, name: str = INPUT) -> tuple[str, ...]:
     """Tell the side data of the first frame of a stream as JSON (ffprobe)."""
-    forced = [word for name, value in _reads(demuxer).items() for word in (f"-{name}", str(value))]
+    forced = reading(demuxer)
     shown = ("-select_streams", stream, "-show_frames", "-read_intervals", "%+#1", "-of", "json")
     return ("-hide_banner", "-v", "error", *forced, *shown, name)
 

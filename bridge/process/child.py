@@ -108,13 +108,14 @@ class Child:
     stdout : int or None
         A descriptor to give as standard output; None makes a pipe for `read_into`.
     pass_fds : sequence of int
-        Further descriptors that the child keeps under the same numbers.
+        Further descriptors that the child keeps under the same numbers. In a folder among them it may write,
+        whatever its box.
     scratch : bool
         Give it a folder of its own for temporary files, which is removed with it.
     files : mapping of str to bytes
         Small files to lay into that folder, where it then works, so that it finds them by their names.
     part : str or Path
-        An unfinished output, which is removed if this process dies before it is in its place.
+        An unfinished output, file or folder, which is removed if this process dies before it is in its place.
     variables : mapping of str to str
         What its environment has besides: for programs that must find the screen, or are our own.
     """
@@ -201,6 +202,24 @@ class Child:
         with self._lock:
             stdout = self._open_end(self._process.stdout)
             return self._transfer(stdout.recv_into, view, seconds, "sent nothing", enough=1)
+
+    def arrives(self, seconds: float) -> bool:
+        """Wait until there is something to read, or the stream has ended; False if neither came in that time."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            stdout = self._open_end(self._process.stdout).fileno()
+            stderr = self._process.stderr
+            poller = select.poll()
+            for descriptor in (stdout, stderr):
+                if descriptor >= 0:
+                    poller.register(descriptor, select.POLLIN)
+            while ready := poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                if any(descriptor == stdout for descriptor, _ in ready):
+                    return True
+                self._drain()
+                if self._process.stderr < 0:
+                    poller.unregister(stderr)
+        return False
 
     def fill(self, view: memoryview, seconds: float) -> int:
         """Read until `view` is full or the stream ends; give how much was read.
@@ -415,6 +434,10 @@ class Child:
     def too_slow(self, seconds: float) -> ToolTimeout:
         """Stop it and make the error for work that took longer than it may in all."""
         return self._timeout(seconds, "was not done")
+
+    def stalled(self, seconds: float) -> ToolTimeout:
+        """Stop it and make the error for work that lives, but does not move."""
+        return self._timeout(seconds, "made no progress")
 
     def _timeout(self, seconds: float, complaint: str) -> ToolTimeout:
         end = self.abort(f"{complaint} for {seconds:g} s")

@@ -102,9 +102,9 @@ def box_for(limits: Limits, work: str, *, sealed: bool = True) -> Box:
     ----------
     limits : Limits
         Of the call.
-    work : {"film", "picture", "magick", "encoder"}
+    work : {"film", "picture", "magick", "encoder", "job"}
         What the child does: read film or a picture with ffmpeg or a picture with ImageMagick, or write. Arrays come
-        from us, so encoders may take the time and the memory that they need.
+        from us, so encoders may take the time and the memory that they need; a job reads and writes, for hours.
     sealed : bool
         False where options of the user's own may name other files: such a child has limits, but no walls.
     """
@@ -113,7 +113,7 @@ def box_for(limits: Limits, work: str, *, sealed: bool = True) -> Box:
         rlimits=tuple(row for row in (*_WORK[work], *_ALWAYS) if getattr(limits, row[1]) is not None),
         sealed=sealed and limits.sandbox != "off",
         required=limits.sandbox == "required",
-        hardware=work == "encoder",
+        hardware=work in ("encoder", "job"),
     )
 
 
@@ -164,6 +164,7 @@ _WORK = {
     "picture": (("CPU", "still_cpu"), ("AS", "memory")),
     "magick": (("CPU", "still_cpu"), ("AS", "magick_space")),
     "encoder": (),
+    "job": (("AS", "job_memory"),),
 }
 _ALWAYS = (("FSIZE", "file_size"), ("NOFILE", "open_files"))
 

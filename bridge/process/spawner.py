@@ -240,8 +240,11 @@ class Spawner:
             _allow(ruleset, descriptor, handled & ~(EXECUTE | IOCTL_DEV))
             os.close(descriptor)
         for descriptor in given:
-            if os.fstat(descriptor).st_mode & 0o170000 == 0o100000:
+            kind = os.fstat(descriptor).st_mode & 0o170000
+            if kind == 0o100000:
                 _allow(ruleset, descriptor, _ACCESS[fcntl.fcntl(descriptor, fcntl.F_GETFL) & 3] & handled)
+            elif kind == 0o040000:  # a folder that was made for what it writes
+                _allow(ruleset, descriptor, handled & ~(EXECUTE | IOCTL_DEV))
         return ruleset
 
     def _place(self, path: bytes) -> tuple[int, int]:

@@ -61,6 +61,8 @@ class Run:
         Has something called in the server's thread.
     over : callable
         Is called there when the run has no more to do.
+    sent : callable
+        Is called there for each frame that was sent.
     """
 
     def __init__(
@@ -71,10 +73,11 @@ class Run:
         ring: Ring,
         post: Callable[[Callable[[], None]], None],
         over: Callable[[Run], None],
+        sent: Callable[[], None] = lambda: None,
     ) -> None:
         self.deliveries: list[Delivery] = []
         self._source, self._options = source, options
-        self._ring, self._post, self._over = ring, post, over
+        self._ring, self._post, self._over, self._sent = ring, post, over, sent
         self._feed: Feed | None = None
         self._newest: Shot | None = None
         self._key: Shot | None = None  # the newest that needs none before it
@@ -256,6 +259,7 @@ class Run:
         )
         delivery.credit -= 1
         delivery.last = shot.sequence
+        self._sent()
 
     def _farewell(self, delivery: Delivery) -> None:
         self.deliveries.remove(delivery)

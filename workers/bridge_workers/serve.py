@@ -108,6 +108,11 @@ class Server:
             }
         )
 
+    @property
+    def readers(self) -> int:
+        """Count those who are connected."""
+        return len(self._peers)
+
     # Beginning
 
     def listen(self, address: str, prepare: Callable[[zmq.Socket[Any]], None] | None = None) -> str:
@@ -132,8 +137,11 @@ class Server:
 
     def admit(self, lets_in: Callable[[bytes], bool]) -> None:
         """Have it asked which readers' keys are let in. Called before `listen`, where that is with keys."""
-        gate = self._gate = Gate(self._context, lets_in)
+        gate = self._gate = Gate(self._context, lets_in, self._refused)
         self._watch(gate.socket, gate.heard)
+
+    def _refused(self) -> None:
+        self.counts["refused"] += 1
 
     def listen_here(self, folder: str) -> None:
         """Be reachable for readers on this machine, by two sockets in a private folder."""
@@ -352,12 +360,16 @@ class Server:
                 ring=self._ring,
                 post=self.post,
                 over=functools.partial(self._run_over, key),
+                sent=self._count_frame,
             )
             self._runs[key] = run
             self._all_runs.add(run)
         delivery = Delivery(peer=peer, number=message.number, lossless=message.delivery == "lossless")
         peer.deliveries[message.number] = (run, delivery)
         run.join(delivery)
+
+    def _count_frame(self) -> None:
+        self.counts["frames"] += 1
 
     def _run_over(self, key: Hashable, run: Run) -> None:
         self._all_runs.discard(run)
