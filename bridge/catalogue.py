@@ -53,10 +53,10 @@ def _ordered() -> FormatManager:
         *animation_formats(),
         SequenceFormat(),
         *film_formats(),
-        PublishedFormat(),
         CameraFormat(),
         ScreenFormat(),
         ClipboardFormat(_pasted, _copied),
+        PublishedFormat(),
     ]
     for format in ordered:
         manager.add_format(format)

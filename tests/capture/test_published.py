@@ -315,26 +315,33 @@ for frame in reader:
 """
 
 
+@contextlib.contextmanager
+def another(uri: str, delivery: str) -> Iterator[subprocess.Popen[str]]:
+    """A reader in a process of its own."""
+    process = subprocess.Popen([sys.executable, "-c", _READ, uri, delivery], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_reader_that_dies_or_stands_still_harms_nobody(how: signal.Signals) -> None:
     with Worker(*generator()) as worker:
-        other = subprocess.Popen(
-            [sys.executable, "-c", _READ, worker.uri, "lossless"], stdout=subprocess.PIPE, text=True
-        )
-        assert other.stdout is not None
-        assert other.stdout.readline()
-        other.send_signal(how)
-        with bridge.get_reader(worker.uri) as reader:
+        with another(worker.uri, "lossless") as other, bridge.get_reader(worker.uri) as reader:
+            reader.get_next_data()
+            other.send_signal(how)
             begin = time.monotonic()
             while time.monotonic() - begin < 5.0:  # it is given up after three seconds
                 reader.get_next_data()
             frames = [reader.get_next_data() for _ in range(10)]
             assert frames[-1].meta["connections"] == 1
             assert sum(frame.meta["missed"] for frame in frames) < 40
-        ffmpeg = psutil.Process(worker.process.pid)
-        until(lambda: not [child for child in ffmpeg.children(recursive=True) if "ffmpeg" in child.name()])
-        other.kill()
-        other.communicate()
+        process = psutil.Process(worker.process.pid)
+        until(lambda: not [child for child in process.children(recursive=True) if "ffmpeg" in child.name()])
 
 
 # Who says other things than it should

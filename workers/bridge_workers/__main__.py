@@ -31,20 +31,32 @@ class Kind:
         What it is for.
     slots : int
         How many slots of shared memory it keeps; 0 for one that serves no readers.
-    published : bool
-        Whether its frames may be read on other machines.
+    published : str
+        The module whose ``add_arguments`` and ``make`` are for publishing; empty for what is not published.
     """
 
     module: str
     help: str
     slots: int = 16
-    published: bool = True
+    published: str = ""
 
 
 KINDS = {
-    "camera": Kind(module="bridge_workers.camera", help="a camera, for as many readers as there are"),
-    "file": Kind(module="bridge_workers.film", help="the frames of a film, or of one of ffmpeg's generators"),
-    "screen": Kind(module="bridge_workers.screen", help="pictures of a screen, at once when they are asked for"),
+    "camera": Kind(
+        module="bridge_workers.camera",
+        help="a camera, for as many readers as there are",
+        published="bridge_workers.live",
+    ),
+    "file": Kind(
+        module="bridge_workers.film",
+        help="the frames of a film, or of one of ffmpeg's generators",
+        published="bridge_workers.film",
+    ),
+    "screen": Kind(
+        module="bridge_workers.screen",
+        help="pictures of a screen, at once when they are asked for",
+        published="bridge_workers.live",
+    ),
     "transcode": Kind(module="bridge_workers.transcode", help="films, for a Dask cluster or out of a folder", slots=0),
 }
 
@@ -54,32 +66,27 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         prog="framebridge-worker", description="Hands frames, or answers, to readers in other processes."
     )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    keygen = kinds.add_parser(
-        "keygen",
-        help="makes keys for a worker and its readers",
-        description="Makes keys: those of the worker once, and a pair for each reader.",
-    )
+    text = "makes keys: those of a worker once, and a pair for each reader"
+    keygen = kinds.add_parser("keygen", help=text, description=text.capitalize() + ".")
     keygen.add_argument("folder", help="where they go")
-    keygen.add_argument("readers", nargs="*", default=["reader"], help="names of readers, each gets keys of its own")
+    keygen.add_argument("readers", nargs="*", default=["reader"], help="names of readers")
     for name, kind in KINDS.items():
         one = kinds.add_parser(name, help=kind.help, description=f"Worker: {kind.help}.")
         if name in arguments:  # the others' modules need not be there
-            _add_options(one, kind)
+            _add_options(one, kind, publishing=any(word.startswith("--publish") for word in arguments))
     return parser
 
 
-def _add_options(parser: argparse.ArgumentParser, kind: Kind) -> None:
-    importlib.import_module(kind.module).add_arguments(parser)
-    if not kind.slots:
-        return
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--at", metavar="FOLDER", help="private folder for the worker's sockets")
-    where.add_argument("--supervised", action="store_true", help="they go where temporary files do: a private one")
-    if kind.published:
-        from bridge_workers.publish import add_publishing
-
-        where.add_argument("--publish", metavar="ADDRESS", help="tcp://HOST:PORT, for readers on other machines")
-        add_publishing(parser)
+def _add_options(parser: argparse.ArgumentParser, kind: Kind, *, publishing: bool) -> None:
+    if kind.slots:
+        where = parser.add_mutually_exclusive_group(required=True)
+        where.add_argument("--at", metavar="FOLDER", help="private folder for the worker's sockets")
+        where.add_argument("--supervised", action="store_true", help="they go where temporary files do: private")
+        if kind.published:
+            where.add_argument("--publish", metavar="ADDRESS", help="tcp://HOST:PORT, for readers on other machines")
+    if kind.published and publishing:
+        importlib.import_module("bridge_workers.publish").add_publishing(parser)
+    importlib.import_module((publishing and kind.published) or kind.module).add_arguments(parser)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,6 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and given[0] not in (*KINDS, "keygen") and not given[0].startswith("-"):
         given.insert(0, "file")  # `framebridge-worker FILE` is short for that
     options = _parser(given).parse_args(given)
+    if options.kind != "keygen" and not KINDS[options.kind].slots:
+        status: int = importlib.import_module(KINDS[options.kind].module).run(options)
+        return status
     try:
         return _keygen(options) if options.kind == "keygen" else _work(KINDS[options.kind], options)
     except (BridgeError, OSError) as error:
@@ -96,20 +106,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _work(kind: Kind, options: argparse.Namespace) -> int:
-    module = importlib.import_module(kind.module)
-    if not kind.slots:
-        status: int = module.run(options)
-        return status
     from bridge_workers.serve import Server, serve
 
-    work = module.make(options)
-    if not getattr(options, "publish", None):
-        return serve(Server(options.kind, work, slots=kind.slots), options.at or tempfile.gettempdir())
-    from bridge_workers.publish import Published, publish
+    if getattr(options, "publish", None):
+        from bridge_workers.publish import Published, publish
 
-    fixed = module.published(options) if hasattr(module, "published") else {}
-    server = Server(options.kind, Published(work, fixed, options.encode), slots=kind.slots)
-    return publish(server, options.publish, options.keys)
+        source = importlib.import_module(kind.published).make(options)
+        return publish(Server(options.kind, Published(source, options.encode), slots=kind.slots), options)
+    work = importlib.import_module(kind.module).make(options)
+    return serve(Server(options.kind, work, slots=kind.slots), options.at or tempfile.gettempdir())
 
 
 def _keygen(options: argparse.Namespace) -> int:

@@ -32,15 +32,18 @@ class Gate:
         Whose connections are asked about.
     lets_in : callable
         Tells of a public key, in text, whether it is let in.
+    refused : callable
+        Is told of each that is not.
     """
 
-    def __init__(self, context: zmq.Context[Any], lets_in: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self, context: zmq.Context[Any], lets_in: Callable[[bytes], bool], refused: Callable[[], None]
+    ) -> None:
         import zmq
         from zmq.utils import z85
 
-        self._lets_in = lets_in
+        self._lets_in, self._refused = lets_in, refused
         self._nothing, self._dontwait, self._text = zmq.Again, zmq.DONTWAIT, z85.encode
-        self.refused = 0
         self.socket = context.socket(zmq.ROUTER)
         self.socket.linger = 0
         self.socket.bind(_WHERE)
@@ -53,7 +56,7 @@ class Gate:
                 del domain, identity
                 good = version == _VERSION and mechanism == b"CURVE" and self._lets_in(self._text(key))
                 if not good:
-                    self.refused += 1
+                    self._refused()
                     log.warning("a key is refused, from %s", address.decode("ascii", "replace"))
                 answer = [b"200", b"OK", b"reader", b""] if good else [b"400", b"this key is not let in", b"", b""]
                 self.socket.send_multipart([*route, _VERSION, request, *answer], self._dontwait)

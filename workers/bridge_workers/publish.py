@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+import bridge
 from bridge.errors import ForbiddenOption
 from bridge.remote.keys import WorkerKeys, refuse_open
 from bridge_workers.coded import ENCODINGS, CodedFeed
+from bridge_workers.health import Health, Metric, Metrics
 from bridge_workers.serve import run
 
 if TYPE_CHECKING:
@@ -22,10 +25,11 @@ __all__ = ["Published", "add_publishing", "publish"]
 def add_publishing(parser: argparse.ArgumentParser) -> None:
     """Declare what the command line of a worker that publishes has besides."""
     parser.add_argument("--keys", metavar="FOLDER", help="keys, as keygen makes them; needed for other machines")
-    parser.add_argument("--encode", choices=ENCODINGS, help="send frames compressed (published ones only)")
+    parser.add_argument("--encode", choices=ENCODINGS, help="send frames compressed")
+    parser.add_argument("--health", metavar="[HOST:]PORT", help="answer /livez /readyz /metrics there (loopback)")
 
 
-def publish(server: Server, address: str, keys: str | None) -> int:
+def publish(server: Server, options: argparse.Namespace) -> int:
     """Run a worker that readers reach at an address of ZeroMQ; it says on standard output where that really is.
 
     Raises
@@ -33,12 +37,43 @@ def publish(server: Server, address: str, keys: str | None) -> int:
     ForbiddenUri
         If other machines could reach it, and there are no keys.
     """
-    found = WorkerKeys.of(keys) if keys is not None else None
-    refuse_open(address, found)
-    if found is not None:
-        server.admit(found.lets_in)
-    bound = server.listen(address, found.prepare if found is not None else None)
-    return run(server, f"ready {bound}")
+    keys = WorkerKeys.of(options.keys) if options.keys is not None else None
+    refuse_open(options.publish, keys)
+
+    def listen() -> str:
+        if keys is None:
+            return f"ready {server.listen(options.publish)}"
+        server.admit(keys.lets_in)
+        return f"ready {server.listen(options.publish, keys.prepare)}"
+
+    with _health(server, options.health) if options.health else contextlib.nullcontext():
+        return run(server, listen)
+
+
+_COUNTS = {
+    "peers": "Readers that have come.",
+    "frames": "Frames that were sent.",
+    "faults": "Errors that readers were told.",
+    "refused": "Connections and keys that were refused.",
+    "lost": "Readers that went without goodbye.",
+}
+
+
+def _health(server: Server, address: str) -> Health:
+    """Answer those who watch machines."""
+    metrics = Metrics(
+        **{f"{name}_total": Metric("counter", text) for name, text in _COUNTS.items()},
+        readers=Metric("gauge", "Readers that are there."),
+        worker_info=Metric("gauge", "1, and by its labels what the worker is."),
+    )
+    metrics.set("worker_info", 1, kind=server.kind, version=bridge.__version__)
+
+    def refresh() -> None:
+        for name in _COUNTS:
+            metrics.set(f"{name}_total", server.counts[name])
+        metrics.set("readers", server.readers)
+
+    return Health(metrics, lambda: "it was told to end" if server.ending else "", address, refresh)
 
 
 class Published:
@@ -48,14 +83,12 @@ class Published:
     ----------
     source : Source
         What is published.
-    options : mapping
-        For opening it.
     encode : str or None
         How frames are compressed.
     """
 
-    def __init__(self, source: Source, options: Mapping[str, Any], encode: str | None) -> None:
-        self._source, self._options, self._encode = source, options, encode
+    def __init__(self, source: Source, encode: str | None) -> None:
+        self._source, self._encode = source, encode
 
     def describe(self) -> Mapping[str, Any]:
         """Tell what it is."""
@@ -65,10 +98,10 @@ class Published:
         """Share as the source has it."""
         if options:
             raise ForbiddenOption(f"what is published is as its worker was told: not {', '.join(sorted(options))}")
-        return self._source.share(self._options)
+        return self._source.share({})
 
     def open(self, options: Mapping[str, Any]) -> Feed:
         """Open it, with a compressor behind it where that is wanted."""
         del options
-        feed = self._source.open(self._options)
+        feed = self._source.open({})
         return feed if self._encode is None else CodedFeed(feed, self._encode)

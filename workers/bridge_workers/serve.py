@@ -108,6 +108,11 @@ class Server:
             }
         )
 
+    @property
+    def readers(self) -> int:
+        """Count those who are connected."""
+        return len(self._peers)
+
     # Beginning
 
     def listen(self, address: str, prepare: Callable[[zmq.Socket[Any]], None] | None = None) -> str:
@@ -132,8 +137,11 @@ class Server:
 
     def admit(self, lets_in: Callable[[bytes], bool]) -> None:
         """Have it asked which readers' keys are let in. Called before `listen`, where that is with keys."""
-        gate = self._gate = Gate(self._context, lets_in)
+        gate = self._gate = Gate(self._context, lets_in, self._refused)
         self._watch(gate.socket, gate.heard)
+
+    def _refused(self) -> None:
+        self.counts["refused"] += 1
 
     def listen_here(self, folder: str) -> None:
         """Be reachable for readers on this machine, by two sockets in a private folder."""
@@ -352,12 +360,16 @@ class Server:
                 ring=self._ring,
                 post=self.post,
                 over=functools.partial(self._run_over, key),
+                sent=self._count_frame,
             )
             self._runs[key] = run
             self._all_runs.add(run)
         delivery = Delivery(peer=peer, number=message.number, lossless=message.delivery == "lossless")
         peer.deliveries[message.number] = (run, delivery)
         run.join(delivery)
+
+    def _count_frame(self) -> None:
+        self.counts["frames"] += 1
 
     def _run_over(self, key: Hashable, run: Run) -> None:
         self._all_runs.discard(run)
@@ -488,20 +500,23 @@ class Server:
 
 def serve(server: Server, folder: str) -> int:
     """Run a worker for the process that has started it: its sockets are in `folder`, it says when they are there."""
-    try:
+
+    def listen() -> str:
         server.listen_here(folder)
-    except BaseException:
-        server.close()
-        raise
-    return run(server, "ready")
+        return "ready"
+
+    return run(server, listen)
 
 
-def run(server: Server, word: str) -> int:
-    """Run a worker that can be reached; SIGTERM and SIGINT let it finish what it has begun."""
+def run(server: Server, listen: Callable[[], str]) -> int:
+    """Run a worker; SIGTERM and SIGINT let it finish what it has begun.
+
+    `listen` makes it reachable, and gives what it says of that.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
     server.heed(signal.SIGTERM, signal.SIGINT)
     try:
-        print(word, flush=True)
+        print(listen(), flush=True)
         server.run()
     finally:
         server.close()
