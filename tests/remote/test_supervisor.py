@@ -122,7 +122,7 @@ def test_a_worker_that_died_is_started_again_within_a_limit() -> None:
                     client.ping()
         assert len(pids) == 3
         begun = time.monotonic()
-        with pytest.raises(WorkerLost, match=r"has died 3 times .* SIGKILL"):
+        with pytest.raises(WorkerLost, match=r"has died 3 times .*SIGKILL"):
             supervisor.connect()
         assert time.monotonic() - begun < 1
 

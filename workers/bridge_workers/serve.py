@@ -43,6 +43,7 @@ log = logging.getLogger("bridge.worker")
 _DRAIN = 5.0  # seconds that work that has begun may take, once we are to end
 _REQUESTS = 64  # of one reader, at a time
 _STREAMS = 16
+_LOOK = 0.5  # seconds from one look to the next at readers that keep others waiting
 _TOLD = "the worker was told to end"
 
 
@@ -152,7 +153,10 @@ class Server:
         """Serve until `end` is called."""
         try:
             while not self.ending:
-                self._turn(None)
+                held_up = [run for run in self._all_runs if run.held_up]
+                self._turn(_LOOK if held_up else None)
+                for run in held_up:
+                    run.tend()
             self._drain()
         finally:
             self.close()
@@ -421,7 +425,7 @@ class Server:
             )
         except WorkerLost:
             peer.lose("it does not take its memory")
-        except WireError as error:  # an answer that cannot be written
+        except BridgeError as error:  # an answer that cannot be written, or is too large
             peer.send(wire.Fault.of(number, error))
         finally:
             if slot is not None:
