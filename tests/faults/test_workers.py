@@ -266,6 +266,15 @@ def test_garbage_is_refused_with_one_line_and_others_go_on(name: str, caplog: py
         read(stream)
 
 
+def test_much_garbage_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    with running(Counter()) as (server, folder), plain(folder) as stranger:
+        for _ in range(200):
+            stranger.send_multipart([b"x"])
+            assert isinstance(heard(stranger), wire.Fault)
+        assert server.counts["refused"] == 200
+        assert 0 < len(caplog.records) <= 10
+
+
 def test_a_reader_that_turns_to_garbage_is_forgotten() -> None:
     with running(Counter()) as (server, folder), plain(folder) as stranger:
         stranger.send_multipart([*map(bytes, wire.pack(wire.Hello()))])

@@ -210,3 +210,11 @@ def test_the_place_of_a_worker_that_was_killed_is_taken_and_that_of_one_that_liv
         server.listen_here(str(apart.folder))
         server.close()
         assert not [*apart.folder.iterdir()]
+
+
+def test_a_folder_with_too_long_a_name_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("a" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with Supervisor("file", STAND_IN, "--lavfi") as supervisor, pytest.raises(ToolFailed, match="shorter name"):
+        supervisor.start()

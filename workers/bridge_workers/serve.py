@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -24,7 +23,8 @@ from bridge.limits import of_call
 from bridge.printing import printable
 from bridge.remote import wire
 from bridge.remote.ring import Ring
-from bridge.remote.sockets import CONTROL, MEMORY, limited
+from bridge.remote.sockets import CONTROL, MEMORY, limited, reachable
+from bridge_workers.complaints import Complaints, log_to_stderr
 from bridge_workers.peers import Lines, Peer
 from bridge_workers.runs import Delivery, Run
 from bridge_workers.work import Answerer, Feed, Reply, Request, Source
@@ -59,7 +59,7 @@ class Server:
     limits : Limits
         Of messages and waits.
     slots, memory : int
-        How many slots of shared memory are kept, and how many bytes in all.
+        How many slots of shared memory are kept, and how many bytes of those that nobody holds.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Server:
         *,
         limits: Limits | None = None,
         slots: int = 16,
-        memory: int = 1 << 30,
+        memory: int = 1 << 28,
     ) -> None:
         import zmq
 
@@ -96,6 +96,7 @@ class Server:
         threads = work.threads if isinstance(work, Answerer) else 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="framebridge-answer")
         self._busy = 0
+        self._complaints = Complaints()
         self._heeded: dict[int, Any] = {}
         self._hello = wire.Hello(
             facts={
@@ -131,7 +132,7 @@ class Server:
 
     def listen_here(self, folder: str) -> None:
         """Be reachable for readers on this machine, by two sockets in a private folder."""
-        lines = self._lines = Lines(f"{folder}/{MEMORY}")
+        lines = self._lines = Lines(f"{reachable(folder)}/{MEMORY}")
         self._watch(lines.fileno(), lines.accept)
         self._paths.append(f"{folder}/{MEMORY}")
         self.listen(f"ipc://{folder}/{CONTROL}")
@@ -267,7 +268,7 @@ class Server:
 
         if not quiet:
             self.counts["refused"] += 1
-            log.warning("a connection is refused: %s", printable(str(error)))
+            self._complaints.say("a connection is refused: %s", printable(str(error)))
         router, name = key
         if not quiet or not isinstance(error, WrongVersion):
             with contextlib.suppress(zmq.ZMQError):
@@ -455,7 +456,7 @@ class Server:
                     self._lose(peer, "its connection has ended")
             else:
                 self.counts["refused"] += 1
-                log.warning("a connection is refused before it could say hello")
+                self._complaints.say("a connection is refused before it could say hello")
 
     def _lose(self, peer: Peer, why: str) -> None:
         """Forget a reader that has not said goodbye."""
@@ -486,7 +487,7 @@ def serve(server: Server, folder: str) -> int:
 
     SIGTERM and SIGINT let it finish what it has begun.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
+    log_to_stderr()
     server.heed(signal.SIGTERM, signal.SIGINT)
     try:
         server.listen_here(folder)
