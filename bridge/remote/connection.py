@@ -214,7 +214,14 @@ class Connection:
     # What comes
 
     def _take(self) -> None:
-        """Take all that has come, without waiting."""
+        """Take all that has come, without waiting. Who sends what is no message is not listened to again."""
+        try:
+            self._take_all()
+        except WireError as error:
+            self._over = self._over or str(error)
+            raise
+
+    def _take_all(self) -> None:
         if self._window is not None:
             self._window.look()
         while True:

@@ -313,14 +313,17 @@ class Server:
 
     def _guarded(self, peer: Peer, message: Any, call: Callable[[Peer, Any], None]) -> None:
         try:
-            if not message.number or message.number in peer.deliveries or message.number in peer.requests:
-                raise WireError(f"the number {message.number} is taken")
-            if self.ending:
-                raise WorkerLost(_TOLD)
+            self._admit(peer, message.number)
             call(peer, message)
-        except BridgeError as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a wish, others go on
             self.counts["faults"] += 1
             peer.send(wire.Fault.of(message.number, error))
+
+    def _admit(self, peer: Peer, number: int) -> None:
+        if not number or number in peer.deliveries or number in peer.requests:
+            raise WireError(f"the number {number} is taken")
+        if self.ending:
+            raise WorkerLost(_TOLD)
 
     def _bye(self, peer: Peer, message: wire.Bye) -> None:
         if not message.number:
