@@ -14,7 +14,7 @@ import numpy as np
 from bridge.errors import BridgeError, Closed, ToolTimeout, WireError, WorkerLost
 from bridge.remote import wire
 from bridge.remote.ring import TOKEN
-from bridge.remote.sockets import CONTROL, MEMORY, limited
+from bridge.remote.sockets import CONTROL, MEMORY, limited, reachable
 from bridge.remote.window import Window
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Connection:
         self._again, self._dontwait = zmq.Again, zmq.DONTWAIT
         token = b"\1" + os.urandom(TOKEN - 1)  # a name in ZeroMQ does not begin with a zero
         local = "://" not in str(address)
-        self._window = Window(f"{address}/{MEMORY}", token, seconds) if local else None
+        self._window = Window(f"{reachable(str(address))}/{MEMORY}", token, seconds) if local else None
         self._context = zmq.Context()
         self._socket = limited(self._context.socket(zmq.DEALER), limits)
         self._finalizer = weakref.finalize(self, _end, self._owner, self._socket, self._context, self._window)
@@ -214,7 +214,14 @@ class Connection:
     # What comes
 
     def _take(self) -> None:
-        """Take all that has come, without waiting."""
+        """Take all that has come, without waiting. Who sends what is no message is not listened to again."""
+        try:
+            self._take_all()
+        except WireError as error:
+            self._over = self._over or str(error)
+            raise
+
+    def _take_all(self) -> None:
         if self._window is not None:
             self._window.look()
         while True:
