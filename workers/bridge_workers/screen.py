@@ -93,6 +93,7 @@ class Screen:
     def _grabbed(self, live: Live, begun: int, request: Request) -> Reply:
         """Give the first frame that was captured since `begun`."""
         while True:
+            live.wanted()
             head = live.next()
             slot = self._spare.pop() if self._spare else request.slot(head.size)
             if slot.size < head.size:
