@@ -162,7 +162,7 @@ def test_wayland_alone_says_what_would_work(no_display: None, monkeypatch: pytes
 def test_a_display_that_is_not_there(display: Display) -> None:
     del display
     for _ in range(2):
-        with pytest.raises(errors.DeviceMissing, match="Cannot open display :4095"):
+        with pytest.raises(errors.DeviceMissing, match=r"display :4095\.0 cannot be reached"):
             bridge.imread("<screen>", display=":4095")
 
 
@@ -175,7 +175,7 @@ def test_little_is_grabbed_ahead(display: Display) -> None:
     live = Live(command, subject="<screen>", limits=bridge.Limits(), variables={"DISPLAY": display.name}, meter=meter)
     try:
         counts = []
-        for _ in range(5):
+        for _ in range(8):
             time.sleep(0.1)
             begun = time.monotonic_ns()
             counts.append(0)
@@ -183,7 +183,7 @@ def test_little_is_grabbed_ahead(display: Display) -> None:
                 counts[-1] += 1
     finally:
         live.close()
-    assert max(counts[2:]) <= (0 if meter else 24)  # what comes while it starts is dropped by the first ones
+    assert max(counts[4:]) <= (0 if meter else 24)  # what comes while it starts is dropped by the first ones
 
 
 def _taken(live: Live) -> FrameHead:
