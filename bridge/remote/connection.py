@@ -14,7 +14,7 @@ import numpy as np
 from bridge.errors import BridgeError, Closed, ToolTimeout, WireError, WorkerLost
 from bridge.remote import wire
 from bridge.remote.ring import TOKEN
-from bridge.remote.sockets import CONTROL, MEMORY, limited
+from bridge.remote.sockets import CONTROL, MEMORY, limited, reachable
 from bridge.remote.window import Window
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ __all__ = ["Connection"]
 class Connection:
     """A connection, greeted. Whoever uses it holds its `lock`.
 
-    No thread stands behind it: a worker is asked for signs of life while somebody waits for it, and ZeroMQ's own
-    heartbeats tell the worker that we are there while nobody does. It belongs to the process that made it.
+    No thread stands behind it: a worker is asked for signs of life while somebody waits for it. It belongs to the
+    process that made it.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Connection:
         self._again, self._dontwait = zmq.Again, zmq.DONTWAIT
         token = b"\1" + os.urandom(TOKEN - 1)  # a name in ZeroMQ does not begin with a zero
         local = "://" not in str(address)
-        self._window = Window(f"{address}/{MEMORY}", token, seconds) if local else None
+        self._window = Window(f"{reachable(str(address))}/{MEMORY}", token, seconds) if local else None
         self._context = zmq.Context()
         self._socket = limited(self._context.socket(zmq.DEALER), limits)
         self._finalizer = weakref.finalize(self, _end, self._owner, self._socket, self._context, self._window)

@@ -17,6 +17,7 @@ import struct
 import threading
 
 from bridge.errors import WorkerLost
+from bridge.remote.memory import mapped, segment
 
 __all__ = [
     "DESCRIPTORS",
@@ -30,71 +31,13 @@ __all__ = [
     "Ring",
     "Slot",
     "check_peer",
-    "is_sealed",
-    "segment",
 ]
 
 TOKEN = 16  # bytes by which a line and a connection find each other
-NOTE = struct.Struct("<BxxxIQ")  # what, slot or request, bytes
+NOTE = struct.Struct("<BxxxIQ")  # what, slot or request, bytes or count
 GIVEN, FORGET, DONE, SENT = 1, 2, 3, 4
 DESCRIPTORS = 8  # in a message, at most
-_SEALS = 0x0002 | 0x0004 | 0x0001  # F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL
-_ADD_SEALS, _GET_SEALS = 1033, 1034
 _NOTHING_LOST = 1 << 20  # bytes by which a slot may be larger than what goes into it
-
-
-def segment(size: int) -> int:
-    """Make anonymous memory of a size that nobody can change; give its descriptor.
-
-    Where the system has no memfd, a named segment loses its name at once: nothing tracks it, nothing is left of it.
-
-    Raises
-    ------
-    OSError
-        If there is no room for it.
-    """
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("framebridge-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    else:
-        descriptor = _nameless()
-    try:
-        os.ftruncate(descriptor, size)
-        _seal(descriptor)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _nameless() -> int:
-    """Make a named segment, and take its name away.
-
-    Not by multiprocessing: until Python 3.13 its resource tracker ends segments that others still use.
-    """
-    import _posixshmem  # type: ignore[import-not-found] # has no stubs
-
-    name = f"/framebridge-{os.urandom(16).hex()}"
-    descriptor: int = _posixshmem.shm_open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    _posixshmem.shm_unlink(name)
-    os.set_inheritable(descriptor, False)
-    return descriptor
-
-
-def _seal(descriptor: int) -> None:
-    import fcntl
-
-    with contextlib.suppress(OSError):  # only memfd can be sealed
-        fcntl.fcntl(descriptor, _ADD_SEALS, _SEALS)
-
-
-def is_sealed(descriptor: int) -> bool:
-    """Tell whether nobody can change the size of a segment, as far as this system has seals."""
-    import fcntl
-
-    try:
-        return fcntl.fcntl(descriptor, _GET_SEALS) & _SEALS == _SEALS
-    except OSError:
-        return not hasattr(os, "memfd_create")
 
 
 class Slot:
@@ -115,14 +58,13 @@ class Slot:
         self.size = size
         self.descriptor = segment(size)
         try:
-            self._map = mmap.mmap(self.descriptor, size)
+            self.view = mapped(self.descriptor, size, write=True)
         except BaseException:
             os.close(self.descriptor)
             raise
-        self.view = memoryview(self._map)
         self.own = 1  # how often the worker itself holds it
         self.readers: dict[Line, int] = {}  # how often they do
-        self.known: set[Line] = set()  # who has its descriptor
+        self.known: dict[Line, int] = {}  # who has its descriptor, and how often it was sent an array in it
         self.leaving = False
 
     @property
@@ -134,7 +76,6 @@ class Slot:
         """Let go of it; who has mapped it keeps it."""
         with contextlib.suppress(BufferError):  # somebody still has a view: it goes with that
             self.view.release()
-            self._map.close()
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -151,7 +92,7 @@ class Ring:
         How many bytes they may have together while they are free.
     """
 
-    def __init__(self, slots: int = 8, memory: int = 1 << 30) -> None:
+    def __init__(self, slots: int = 16, memory: int = 1 << 28) -> None:
         self._most = slots
         self._memory = memory
         self._lock = threading.Lock()
@@ -207,7 +148,8 @@ class Ring:
                 return
             if reader not in slot.known:
                 reader.give(slot)
-                slot.known.add(reader)
+                slot.known[reader] = 0
+            slot.known[reader] += 1
             slot.readers[reader] = slot.readers.get(reader, 0) + 1
 
     def give_back(self, slot: Slot) -> None:
@@ -231,7 +173,7 @@ class Ring:
         """Leave to a reader that goes what it holds, dead or alive."""
         with self._lock:
             for slot in list(self._slots.values()):
-                slot.known.discard(reader)
+                slot.known.pop(reader, None)
                 if slot.readers.pop(reader, 0):
                     slot.leaving = True
                 self._tidy(slot)
@@ -250,8 +192,8 @@ class Ring:
     def _leave(self, slot: Slot) -> None:
         """Have nothing more to do with a slot; its readers need not remember it."""
         self._slots.pop(slot.number, None)
-        for reader in slot.known:
-            reader.forget(slot.number)
+        for reader, count in slot.known.items():
+            reader.forget(slot.number, count)
         slot.close()
 
     def _make_room(self, size: int) -> None:
@@ -288,10 +230,10 @@ class Line:
         except OSError as error:
             raise WorkerLost(f"a reader does not take its memory: {error.strerror}") from None
 
-    def forget(self, number: int) -> None:
-        """Tell the reader that a slot is not used any more."""
+    def forget(self, number: int, count: int) -> None:
+        """Tell the reader that a slot is not used any more, once it has had so many arrays in it."""
         with contextlib.suppress(OSError):
-            self._socket.send(NOTE.pack(FORGET, number, 0))
+            self._socket.send(NOTE.pack(FORGET, number, count))
 
     def heard(self) -> list[int] | None:
         """Give the slots that the reader has done with; None at its end."""

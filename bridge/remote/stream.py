@@ -11,7 +11,7 @@ from bridge.errors import BridgeError, Closed
 from bridge.remote import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy as np
 
@@ -61,12 +61,20 @@ class Stream:
     """
 
     def __init__(
-        self, connection: Connection, number: int, *, lossless: bool, copy: bool, forsaken: deque[int]
+        self,
+        connection: Connection,
+        number: int,
+        *,
+        lossless: bool,
+        copy: bool,
+        forsake: Callable[[int], None],
+        forsaken: deque[int],
     ) -> None:
         self._connection = connection
         self._number = number
         self._lossless = lossless
         self._copy = copy
+        self._forsake = forsake
         self._come: deque[Picture] = deque()
         self._granted = 0
         self._last = -1
@@ -128,7 +136,9 @@ class Stream:
             if not self.closed:
                 self.closed = True
                 self._come.clear()
-                self._finalizer.detach() if self.ended else self._finalizer()
+                self._finalizer.detach()
+                if not self.ended:
+                    self._forsake(self._number)
 
     def grant(self) -> None:
         """Let frames come: the next one, or as many as may be on their way."""

@@ -139,11 +139,13 @@ class Supervisor:
         now = time.monotonic()
         while self._starts and now - self._starts[0] > _WITHIN:
             self._starts.popleft()
+        ended = self._child.abort() if self._child is not None else None  # it has ended; its folder goes
         if len(self._starts) > self._restarts:
             raise WorkerLost(
-                f"{self._subject}: the worker has died {len(self._starts)} times within {_WITHIN:g} s"
-                + (f", the last time with {self._child.exit}" if self._child is not None else "")
-                + (f": {words(self._child.exit.stderr)}" if self._child is not None and self._child.exit else "")
+                f"{self._subject}: the worker has died {len(self._starts)} times within {_WITHIN:g} s, "
+                f"the last time with {ended}; it is not started again until that is over",
+                exit=ended,
+                last_words=words(ended.stderr) if ended else "",
             )
         self._starts.append(now)
         self._child = self._started()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import select
 import socket
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from bridge.errors import WireError, WorkerLost
-from bridge.remote.ring import DESCRIPTORS, DONE, FORGET, GIVEN, NOTE, SENT, check_peer, is_sealed
+from bridge.remote.memory import is_sealed, mapped
+from bridge.remote.ring import DESCRIPTORS, DONE, FORGET, GIVEN, NOTE, SENT, check_peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,9 @@ class Window:
 
     def __init__(self, place: str, token: bytes, seconds: float) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._maps: dict[int, mmap.mmap] = {}
+        self._maps: dict[int, memoryview] = {}
+        self._uses: dict[int, int] = {}
+        self._last: dict[int, int] = {}  # the use after which a slot is forgotten
         self._owner = os.getpid()
         self.over = False
         try:
@@ -108,9 +110,11 @@ class Window:
             return
         what, number, size = NOTE.unpack(data) if len(data) == NOTE.size else (0, 0, 0)
         if what == FORGET:
-            self._maps.pop(number, None)
+            self._last[number] = size  # messages that speak of it may still be on their way
+            self._forget_used(number)
         elif what == GIVEN and len(descriptors) == 1:
-            self._maps[number] = _mapped(descriptors[0], size)
+            self._maps[number] = _checked(descriptors[0], size)
+            self._uses[number] = 0
         else:
             raise WireError("the worker sent something that is none on the line of its memory")
 
@@ -132,7 +136,14 @@ class Window:
         # The base, not the array: all views of an array have the same base, and keep only that.
         done = weakref.finalize(flat.base, _done, self._socket, self._owner, number)
         done.atexit = False
+        self._uses[number] += 1
+        self._forget_used(number)
         return flat.reshape(layout.shape)
+
+    def _forget_used(self, number: int) -> None:
+        if self._uses.get(number) == self._last.get(number, -1):
+            for known in (self._maps, self._uses, self._last):
+                known.pop(number)
 
     def _wait_for(self, number: int, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -163,11 +174,11 @@ def _wait(end: socket.socket, seconds: float) -> None:
     poller.poll(seconds * 1000)
 
 
-def _mapped(descriptor: int, size: int) -> mmap.mmap:
+def _checked(descriptor: int, size: int) -> memoryview:
     """Map a segment, once it is sure that it has that size and keeps it: else reading it could end us."""
     if not is_sealed(descriptor) or os.fstat(descriptor).st_size < size:
         raise WireError(f"a segment is not sealed, or smaller than {size} bytes")
-    return mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+    return mapped(descriptor, size)
 
 
 def _done(line: socket.socket, owner: int, number: int) -> None:

@@ -33,7 +33,7 @@ class Kind:
 
     module: str
     help: str
-    slots: int = 8
+    slots: int = 16
 
 
 KINDS = {

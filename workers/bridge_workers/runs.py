@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import WorkerLost
+from bridge.errors import LimitExceeded, ToolTimeout, WorkerLost
 from bridge.remote import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from bridge.errors import BridgeError
     from bridge.remote.ring import Ring, Slot
     from bridge_workers.peers import Peer
     from bridge_workers.work import Feed, Source
@@ -41,6 +43,7 @@ class Delivery:
     lossless: bool
     credit: int = 0
     last: int = -1
+    since: float = 0.0  # when it began to take nothing of what waits for it; 0 if it does not
     queue: deque[Shot] = field(default_factory=deque)
 
 
@@ -73,9 +76,11 @@ class Run:
         self.deliveries: list[Delivery] = []
         self._source, self._options = source, options
         self._ring, self._post, self._over = ring, post, over
-        self._feed: Feed | None = None
+        self._feed: Feed | None = None  # set by its own thread; readers are told of it in `_opened`
+        self._open = False
         self._newest: Shot | None = None
         self._end: list[BaseException | None] = []  # how it ended, once it has
+        self._why = ""  # it was stopped
         self._permits = threading.Semaphore(_AHEAD)
         self.stopped = False
         self._thread = threading.Thread(target=self._work, name="framebridge-feed", daemon=True)
@@ -125,15 +130,21 @@ class Run:
     def join(self, delivery: Delivery) -> None:
         """Have one more reader."""
         self.deliveries.append(delivery)
-        if self._feed is not None:
+        if self._open and self._feed is not None:
             self._welcome(delivery, self._feed)
 
     def _opened(self, feed: Feed) -> None:
+        self._open = True
         for delivery in list(self.deliveries):
             self._welcome(delivery, feed)
 
     def _welcome(self, delivery: Delivery, feed: Feed) -> None:
         layout = feed.layout
+        try:
+            delivery.peer.check(layout)
+        except LimitExceeded as error:
+            self._send_off(delivery, error)
+            return
         told = {"shape": layout.shape, "dtype": layout.dtype.str, "pixels": layout.pixels, **feed.description}
         delivery.peer.send(wire.Answer(number=delivery.number, body=told))
         self._pump(delivery)
@@ -150,18 +161,38 @@ class Run:
             return
         self.deliveries.remove(delivery)
         while delivery.queue:
-            self._out_of(delivery.queue)
+            self._done_with(delivery.queue.popleft())
         if not self.deliveries:
             self.stop()
 
-    def stop(self) -> None:
+    def stop(self, why: str = "closed") -> None:
         """End the feed, whoever reads it."""
         if not self.stopped:
             self.stopped = True
+            self._why = why
             self._permits.release()
             if self._feed is not None:
                 self._feed.close()
         self._done()
+
+    def _send_off(self, delivery: Delivery, error: BridgeError) -> None:
+        """Have one reader less, and tell it why."""
+        delivery.peer.send(wire.Fault.of(delivery.number, error))
+        delivery.peer.deliveries.pop(delivery.number, None)
+        self.leave(delivery)
+
+    @property
+    def held_up(self) -> bool:
+        """Tell whether a reader that takes nothing keeps others waiting."""
+        return len(self.deliveries) > 1 and any(delivery.since for delivery in self.deliveries)
+
+    def tend(self) -> None:
+        """Leave behind who keeps others waiting for too long; who reads alone may take his time."""
+        for delivery in list(self.deliveries):
+            patience = delivery.peer.limits.zmq_lost
+            if self.held_up and delivery.since and time.monotonic() - delivery.since > patience:
+                why = f"no frame was taken for {patience:g} s while other readers of this source waited"
+                self._send_off(delivery, ToolTimeout(why))
 
     def _arrived(self, shot: Shot) -> None:
         newest, self._newest = self._newest, shot
@@ -178,7 +209,7 @@ class Run:
             self._pump(delivery)
 
     def _ended(self, error: BaseException | None) -> None:
-        self._end.append(error)
+        self._end.append(WorkerLost(self._why) if self.stopped else error)
         for delivery in list(self.deliveries):
             self._pump(delivery)
         self._done()
@@ -188,15 +219,25 @@ class Run:
         try:
             if delivery.lossless:
                 while delivery.credit and delivery.queue:
-                    self._give(delivery, delivery.queue[0])
-                    self._out_of(delivery.queue)
+                    shot = delivery.queue.popleft()
+                    try:
+                        self._give(delivery, shot)
+                    finally:
+                        self._done_with(shot)
             elif delivery.credit and self._news_for(delivery):
                 self._give(delivery, self._newest)  # type: ignore[arg-type] # there is one
         except WorkerLost:
             delivery.peer.lose("it does not take its memory")
-            return
-        if self._end and not delivery.queue and (self._end[0] is not None or not self._news_for(delivery)):
+        if delivery in self.deliveries and self._at_end(delivery):
             self._farewell(delivery)
+        stalled = bool(delivery.queue) and not delivery.credit
+        delivery.since = (delivery.since or time.monotonic()) if stalled else 0.0
+
+    def _at_end(self, delivery: Delivery) -> bool:
+        """Tell whether a reader has had all that it shall have; an error waits for no newest frame."""
+        if not self._end or delivery.queue:
+            return False
+        return self._end[0] is not None or not self._news_for(delivery)
 
     def _news_for(self, delivery: Delivery) -> bool:
         """Tell whether there is a newer frame than a reader of the latest has."""
@@ -221,18 +262,16 @@ class Run:
         delivery.last = shot.sequence
 
     def _farewell(self, delivery: Delivery) -> None:
-        if delivery in self.deliveries:
-            self.deliveries.remove(delivery)
-            error = self._end[0]
-            if error is None:
-                delivery.peer.send(wire.Bye(number=delivery.number, reason="end"))
-            else:
-                delivery.peer.send(wire.Fault.of(delivery.number, error))
-            delivery.peer.deliveries.pop(delivery.number, None)
-            self._done()
+        self.deliveries.remove(delivery)
+        delivery.peer.deliveries.pop(delivery.number, None)
+        error = self._end[0]
+        if error is None:
+            delivery.peer.send(wire.Bye(number=delivery.number, reason="end"))
+        else:
+            delivery.peer.send(wire.Fault.of(delivery.number, error))
+        self._done()
 
-    def _out_of(self, queue: deque[Shot]) -> None:
-        shot = queue.popleft()
+    def _done_with(self, shot: Shot) -> None:
         shot.waiting -= 1
         if not shot.waiting:
             self._permits.release()

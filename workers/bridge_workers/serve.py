@@ -11,11 +11,11 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BridgeError, WireError, WorkerLost, WrongVersion
@@ -23,7 +23,8 @@ from bridge.limits import of_call
 from bridge.printing import printable
 from bridge.remote import wire
 from bridge.remote.ring import Ring
-from bridge.remote.sockets import CONTROL, MEMORY, limited
+from bridge.remote.sockets import CONTROL, MEMORY, limited, reachable
+from bridge_workers.complaints import Complaints, log_to_stderr
 from bridge_workers.peers import Lines, Peer
 from bridge_workers.runs import Delivery, Run
 from bridge_workers.work import Answerer, Feed, Reply, Request, Source
@@ -42,6 +43,8 @@ log = logging.getLogger("bridge.worker")
 _DRAIN = 5.0  # seconds that work that has begun may take, once we are to end
 _REQUESTS = 64  # of one reader, at a time
 _STREAMS = 16
+_LOOK = 0.5  # seconds from one look to the next at readers that keep others waiting
+_TOLD = "the worker was told to end"
 
 
 class Server:
@@ -56,7 +59,7 @@ class Server:
     limits : Limits
         Of messages and waits.
     slots, memory : int
-        How many slots of shared memory are kept, and how many bytes in all.
+        How many slots of shared memory are kept, and how many bytes of those that nobody holds.
     """
 
     def __init__(
@@ -65,8 +68,8 @@ class Server:
         work: Source | Answerer,
         *,
         limits: Limits | None = None,
-        slots: int = 8,
-        memory: int = 1 << 30,
+        slots: int = 16,
+        memory: int = 1 << 28,
     ) -> None:
         import zmq
 
@@ -80,6 +83,7 @@ class Server:
         self._handlers: dict[Any, Callable[[], None]] = {}
         self._routers: list[tuple[zmq.Socket[Any], zmq.Socket[Any]]] = []  # each with its monitor
         self._lines: Lines | None = None
+        self._paths: list[str] = []
         self._peers: dict[tuple[zmq.Socket[Any], bytes], Peer] = {}
         self._by_fd: dict[tuple[zmq.Socket[Any], int], Peer] = {}
         self._runs: dict[Hashable, Run] = {}  # those that may be joined
@@ -92,6 +96,8 @@ class Server:
         threads = work.threads if isinstance(work, Answerer) else 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="framebridge-answer")
         self._busy = 0
+        self._complaints = Complaints()
+        self._heeded: dict[int, Any] = {}
         self._hello = wire.Hello(
             facts={
                 "version": wire.VERSION,
@@ -126,9 +132,11 @@ class Server:
 
     def listen_here(self, folder: str) -> None:
         """Be reachable for readers on this machine, by two sockets in a private folder."""
-        lines = self._lines = Lines(f"{folder}/{MEMORY}")
+        lines = self._lines = Lines(f"{reachable(folder)}/{MEMORY}")
         self._watch(lines.fileno(), lines.accept)
+        self._paths.append(f"{folder}/{MEMORY}")
         self.listen(f"ipc://{folder}/{CONTROL}")
+        self._paths.append(f"{folder}/{CONTROL}")
 
     def _watch(self, what: Any, handler: Callable[[], None]) -> None:
         import zmq
@@ -146,15 +154,25 @@ class Server:
         """Serve until `end` is called."""
         try:
             while not self.ending:
-                self._turn(None)
+                held_up = [run for run in self._all_runs if run.held_up]
+                self._turn(_LOOK if held_up else None)
+                for run in held_up:
+                    run.tend()
             self._drain()
         finally:
-            self._close()
+            self.close()
 
     def end(self) -> None:
         """Have `run` finish what is at work, say goodbye and return. Any thread may call it, and signals do."""
         self.ending = True
         self._nudge()
+
+    def heed(self, *numbers: int) -> None:
+        """Have these signals end it. Called in the main thread."""
+        # A signal may come to any thread, and does not wake this one up: what Python's own handler writes does.
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in numbers:
+            self._heeded[number] = signal.signal(number, lambda *_: self.end())
 
     def post(self, call: Callable[[], None]) -> None:
         """Have something called in the thread of the loop."""
@@ -180,32 +198,46 @@ class Server:
     def _drain(self) -> None:
         deadline = time.monotonic() + _DRAIN
         for run in list(self._all_runs):
-            run.stop()
+            run.stop(_TOLD)
         while (self._busy or self._all_runs) and time.monotonic() < deadline:
             self._turn(max(0.0, deadline - time.monotonic()))
         for peer in list(self._peers.values()):
-            peer.send(wire.Bye(reason="the worker was told to end"))
-            self._forget(peer)
+            peer.send(wire.Bye(reason=_TOLD))
 
-    def _close(self) -> None:
-        for peer in list(self._peers.values()):
-            self._forget(peer)
+    def close(self) -> None:
+        """Let go of everything. `run` does so, too."""
+        if self._context.closed:
+            return
         for run in list(self._all_runs):
             run.stop()
             run.wait(1.0)
         self._pool.shutdown(wait=not self._busy, cancel_futures=True)
         if isinstance(self.work, Answerer):
             self.work.close()
+        self._close_sockets()
+        for peer in list(self._peers.values()):  # not before goodbyes are on their way: their lines end sooner
+            self._forget(peer)
+        self._ring.close()
+        self._heed_no_more()
+        self._wake.close()
+        self._woken.close()
+
+    def _close_sockets(self) -> None:
         if self._lines is not None:
             self._lines.close()
+        for path in self._paths:
+            Path(path).unlink(missing_ok=True)
         for router, monitor in self._routers:
             router.disable_monitor()
             monitor.close()
             router.close()
         self._context.term()
-        self._ring.close()
-        self._wake.close()
-        self._woken.close()
+
+    def _heed_no_more(self) -> None:
+        if self._heeded:
+            signal.set_wakeup_fd(-1)
+        for number, handler in self._heeded.items():
+            signal.signal(number, handler)
 
     # Messages
 
@@ -236,7 +268,7 @@ class Server:
 
         if not quiet:
             self.counts["refused"] += 1
-            log.warning("a connection is refused: %s", printable(str(error)))
+            self._complaints.say("a connection is refused: %s", printable(str(error)))
         router, name = key
         if not quiet or not isinstance(error, WrongVersion):
             with contextlib.suppress(zmq.ZMQError):
@@ -255,6 +287,8 @@ class Server:
                 raise WireError("a connection wants shared memory, and has no line for it")
         peer = Peer(router, name, line=line, ring=self._ring, limits=self.limits, lose=self._lose)
         self._peers[key] = peer
+        for known, monitor in self._routers:  # who had this descriptor before has gone, and the monitor knows
+            self._monitored(known, monitor)
         if isinstance(fd, int):
             self._by_fd[router, fd] = peer
         if line is not None:
@@ -282,7 +316,7 @@ class Server:
             if not message.number or message.number in peer.deliveries or message.number in peer.requests:
                 raise WireError(f"the number {message.number} is taken")
             if self.ending:
-                raise WorkerLost("the worker was told to end")
+                raise WorkerLost(_TOLD)
             call(peer, message)
         except BridgeError as error:
             self.counts["faults"] += 1
@@ -392,7 +426,7 @@ class Server:
             )
         except WorkerLost:
             peer.lose("it does not take its memory")
-        except WireError as error:  # an answer that cannot be written
+        except BridgeError as error:  # an answer that cannot be written, or is too large
             peer.send(wire.Fault.of(number, error))
         finally:
             if slot is not None:
@@ -422,7 +456,7 @@ class Server:
                     self._lose(peer, "its connection has ended")
             else:
                 self.counts["refused"] += 1
-                log.warning("a connection is refused before it could say hello")
+                self._complaints.say("a connection is refused before it could say hello")
 
     def _lose(self, peer: Peer, why: str) -> None:
         """Forget a reader that has not said goodbye."""
@@ -453,10 +487,12 @@ def serve(server: Server, folder: str) -> int:
 
     SIGTERM and SIGINT let it finish what it has begun.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.end())
-    server.listen_here(folder)
-    print("ready", flush=True)
-    server.run()
+    log_to_stderr()
+    server.heed(signal.SIGTERM, signal.SIGINT)
+    try:
+        server.listen_here(folder)
+        print("ready", flush=True)
+        server.run()
+    finally:
+        server.close()
     return 0
