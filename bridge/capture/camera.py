@@ -129,8 +129,15 @@ class CameraReader(LiveReader):
         limits = self.request.limits
         options = {"system": self._camera.system, "path": self._camera.path, "subject": self.request.name, **self._wish}
         options["waits"] = [limits.first_frame, limits.stall]
-        self._client = connected(self._host.supervisor)
-        self._stream = self._client.open(options, copy=True, seconds=limits.first_frame + limits.stall)
+        for last in (False, True):
+            self._client = connected(self._host.supervisor)
+            try:
+                self._stream = self._client.open(options, copy=True, seconds=limits.first_frame + limits.stall)
+                break
+            except WorkerLost:  # it has died while it opened the camera
+                self._drop()
+                if last:
+                    raise
         self._told = self._stream.description
         self._check_mode(self._told)
 

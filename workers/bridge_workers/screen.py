@@ -18,6 +18,7 @@ import numpy as np
 
 from bridge.capture import argv
 from bridge.capture.live import Live, Meter, captured_at
+from bridge.capture.x11 import place_of, screen_sizes
 from bridge.errors import BridgeError, DeviceLost
 from bridge.limits import Limits
 from bridge.process.tools import toolbox
@@ -93,6 +94,7 @@ class Screen:
     def _grabbed(self, live: Live, begun: int, request: Request) -> Reply:
         """Give the first frame that was captured since `begun`."""
         while True:
+            live.wanted()
             head = live.next()
             slot = self._spare.pop() if self._spare else request.slot(head.size)
             if slot.size < head.size:
@@ -120,6 +122,8 @@ class Screen:
         tool, abilities = toolbox().find("ffmpeg"), toolbox().abilities("ffmpeg")
         if body["system"] not in abilities.filters:
             abilities.need("devices", body["system"], tool)
+        if body["system"] == "x11grab":  # in better words than ffmpeg's, of which some builds crash then
+            screen_sizes(place_of(body["display"]), body["variables"].get("XAUTHORITY", ""))
         region = body.get("region")
         grab = argv.Grab(display=body["display"], region=tuple(region) if region else None, cursor=body["cursor"])
         limits = Limits(**dict(zip(("first_frame", "stall"), body["waits"], strict=True)))
