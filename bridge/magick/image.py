@@ -528,6 +528,8 @@ class PictureFormat(Format):
 
 def _is_for_ffmpeg(request: Request) -> bool:
     """Tell whether this ImageMagick would not give the pixels of a picture as they are, and ffmpeg does."""
+    if request.kind not in ("gif", "jp2", "png"):
+        return False
     tool = toolbox().get("magick")
     if request.kind == "gif" and request.mode != "i" and toolbox().get("ffmpeg") is not None:
         head = picture_head("gif", request.read_at, request.known)  # ImageMagick gives none before it holds all

@@ -245,6 +245,7 @@ class Workers:
             return Worker(limits, tool)
         except (OSError, BridgeError) as error:
             log.debug("no warm ImageMagick: %s", error)
+            self._deaths.append(time.monotonic())
             return None
 
     def _give(self, worker: Worker) -> None:

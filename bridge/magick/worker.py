@@ -125,6 +125,7 @@ class Worker:
         self.pictures = self.bytes = 0
         self.known: object = None  # whose picture it has looked at last, and keeps
         self.tool = tool
+        self._said = 0
         self._hello: bool | None = None
         self._waiting: deque[tuple[Wanted, int]] = deque()  # what was asked for, and its slot or memory
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -230,12 +231,17 @@ class Worker:
         wanted, place = self._waiting.popleft()
         frame = None
         try:
-            if self._answer() == b"done":
+            if self._answer() == b"done" and not self._spoke():
                 frame = self._copied(wanted, place) if wanted.nbytes <= _SLOT else _sealed(place, wanted)
         finally:
             if wanted.nbytes > _SLOT:
                 os.close(place)
         return _narrow()[frame] if wanted.narrowed and frame is not None else frame
+
+    def _spoke(self) -> bool:
+        """Tell whether it has written anything to its error stream since the last picture."""
+        before, self._said = self._said, self.child.said()
+        return self._said > before
 
     def _copied(self, wanted: Wanted, slot: int) -> np.ndarray[Any, Any]:
         samples = np.frombuffer(self._view, wanted.dtype, wanted.nbytes // wanted.dtype.itemsize, slot * _SLOT)
@@ -300,10 +306,6 @@ class Worker:
             os.close(self._slots)
             self._slots = -1
 
-    def interrupt(self) -> None:
-        """End the process, whoever waits for its answer. Called from another thread."""
-        self.child.abort("closed")
-
     def end(self) -> None:
         """End it and put everything away."""
         self._line.close()
@@ -335,7 +337,8 @@ def _program() -> Path:
 
 def possible() -> bool:
     """Tell whether this system and this installation have what a warm worker is made of."""
-    return sys.platform.startswith("linux") and hasattr(os, "memfd_create") and _program_is_here()
+    python = "py" in Path(sys.executable or "").name and not getattr(sys, "frozen", False)
+    return sys.platform.startswith("linux") and hasattr(os, "memfd_create") and python and _program_is_here()
 
 
 @functools.cache
