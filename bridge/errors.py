@@ -21,6 +21,9 @@
     ├── ToolMissing (FileNotFoundError)         the program is not on this machine
     ├── ToolFailed (ChildProcessError)          the program ran and failed, in its own words
     ├── ToolTimeout (TimeoutError)              the program was too slow and was stopped
+    ├── WireError (ValueError)                  a message between processes is none, or not of this version
+    │   └── WrongVersion (ConnectionRefusedError)  the other side speaks another version
+    ├── WorkerLost (ConnectionError)            the worker has died, hangs, or cannot be reached
     ├── OutputFailed (OSError)                  the result could not be put in its place
     ├── BadJob (ValueError)                     a job asks for what makes no sense, or not together
     ├── CheckFailed (RuntimeError)              a result was made, and is not what it should be
@@ -59,6 +62,9 @@ __all__ = [
     "UriError",
     "UriIsDirectory",
     "UriNotFound",
+    "WireError",
+    "WorkerLost",
+    "WrongVersion",
 ]
 
 
@@ -186,6 +192,18 @@ class ToolFailed(BridgeError, ChildProcessError):
 
 class ToolTimeout(BridgeError, TimeoutError):
     """The program was slower than its deadline and was stopped."""
+
+
+class WireError(BridgeError, ValueError):
+    """A message between processes is malformed: not ours, cut short, too large, or out of place."""
+
+
+class WrongVersion(WireError, ConnectionRefusedError):
+    """The other side speaks another version of the protocol, so nothing is exchanged with it."""
+
+
+class WorkerLost(BridgeError, ConnectionError):
+    """The worker has died, hangs, has closed the connection, or cannot be reached."""
 
 
 class OutputFailed(BridgeError, OSError):

@@ -88,6 +88,16 @@ class Limits:
         Bytes a second that a server must keep up.
     http_public : bool
         Whether only public addresses are asked.
+    zmq_message : int
+        Largest message between a worker and its readers; pictures in shared memory are none.
+    zmq_queue : int
+        Frames that may be on their way to a reader that wants all of them, and most messages that wait in a socket.
+    zmq_beat, zmq_lost : float
+        How often a worker and its reader show that they live, and how long none of them may be silent.
+    zmq_handshake : float
+        How long introducing themselves may take.
+    zmq_linger : float
+        How long a closed connection tries to deliver what it has not sent yet.
 
     Examples
     --------
@@ -130,6 +140,12 @@ class Limits:
     http_redirects: int = _LEVEL
     http_rate: int | None = _LEVEL
     http_public: bool = _LEVEL
+    zmq_message: int = _LEVEL
+    zmq_queue: int = _LEVEL
+    zmq_beat: float = _LEVEL
+    zmq_lost: float = _LEVEL
+    zmq_handshake: float = _LEVEL
+    zmq_linger: float = _LEVEL
 
     def __post_init__(self) -> None:
         """Fill in the level's numbers, and refuse what is no number."""
@@ -183,6 +199,12 @@ _NUMBERS: dict[str, tuple[Any, Any, Any]] = {
     "http_redirects": (5, 5, 3),
     "http_rate": (None, None, 1024),
     "http_public": (False, False, True),
+    "zmq_message": (256 << 20, 256 << 20, 256 << 20),
+    "zmq_queue": (4, 4, 4),
+    "zmq_beat": (1.0, 1.0, 1.0),
+    "zmq_lost": (3.0, 3.0, 3.0),
+    "zmq_handshake": (3.0, 3.0, 3.0),
+    "zmq_linger": (1.0, 1.0, 1.0),
 }
 
 

@@ -184,17 +184,125 @@ taken = clock()
 done(begun + clock() - taken, right(frames))
 """
 
+# Frames between two processes: each carries its number in its first and last bytes, which the sender writes into the
+# pixels that it has, and the receiver, who is timed, reads. No frame is lost, none is packed.
+REMOTE = """
+WARM = 20
+SHAPE = (HEIGHT, WIDTH, 3)
+def started(text, *arguments):
+    command = [sys.executable, "-c", COMMON + text, *sys.argv[1:6], *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def right(number, frame):
+    flat = frame.reshape(-1)
+    return frame.shape == SHAPE and [*flat[:3], *flat[-3:]] == [number % 251] * 6
+def received(next_frame):
+    for number in range(WARM):
+        assert right(number, next_frame()), number
+    begun = clock()
+    count = sum(right(number, next_frame()) for number in range(WARM, WARM + FRAMES))
+    done(begun, count)
+"""
+
+IMAGEZMQ_SEND = """
+import imagezmq
+sender = imagezmq.ImageSender(connect_to=sys.argv[6])
+frame = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
+flat = frame.reshape(-1)
+for number in range(20 + FRAMES):
+    flat[:3] = flat[-3:] = number % 251
+    sender.send_image("a", frame)
+"""
+
+IMAGEZMQ_RECEIVE = """
+import imagezmq
+hub = imagezmq.ImageHub(open_port=ADDRESS)
+sender = started(IMAGEZMQ_SEND, ADDRESS)
+def next_frame():
+    _, frame = hub.recv_image()
+    hub.send_reply(b"OK")
+    return frame
+received(next_frame)
+sender.wait(20)
+"""
+
+NETGEAR_RAW = "RAW = {'logging': False, 'jpeg_compression': False}"
+
+NETGEAR_SEND = """
+from vidgear.gears import NetGear
+sender = NetGear(address="127.0.0.1", port=sys.argv[6], protocol="tcp", pattern=1, receive_mode=False, **RAW)
+frame = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
+flat = frame.reshape(-1)
+for number in range(30 + FRAMES):  # what is last on its way when it closes is lost
+    flat[:3] = flat[-3:] = number % 251
+    sender.send(frame)
+sender.close()
+"""
+
+NETGEAR_RECEIVE = """
+import socket
+from vidgear.gears import NetGear
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    PORT = str(free.getsockname()[1])
+hub = NetGear(address="127.0.0.1", port=PORT, protocol="tcp", pattern=1, receive_mode=True, **RAW)
+sender = started(NETGEAR_SEND, PORT)
+received(hub.recv)
+sender.kill()
+sys.stdout.flush()
+os._exit(0)  # its thread complains at the end
+"""
+
+BRIDGE_SEND = """
+import tempfile, time
+from bridge.remote.wire import Layout, Stamp
+from bridge_workers.serve import Server, serve
+COPY = sys.argv[7] == "copy"
+FRAME = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
+class Feed:
+    layout = Layout(dtype=np.dtype("u1"), shape=(HEIGHT, WIDTH, 3), pixels="rgb24")
+    description = {}
+    number = 0
+    def fill(self, memory):
+        if COPY:
+            memory[:] = memoryview(FRAME).cast("B")
+        memory[:3] = memory[-3:] = bytes([self.number % 251] * 3)
+        self.number += 1
+        return Stamp(captured=time.monotonic_ns())
+    def close(self):
+        pass
+class Source:
+    def describe(self):
+        return {}
+    def share(self, options):
+        return None
+    def open(self, options):
+        return Feed()
+serve(Server("bench", Source()), sys.argv[6])
+"""
+
+BRIDGE_RECEIVE = """
+import tempfile
+from bridge.remote.client import Client
+with tempfile.TemporaryDirectory() as folder:
+    sender = started(BRIDGE_SEND, folder, COPY)
+    assert sender.stdout.readline() == "ready\\n"
+    with Client(folder) as client, client.open(delivery="lossless") as stream:
+        received(lambda: stream.read().array)
+    sender.terminate()
+    sender.wait(20)
+"""
+
 
 def main() -> None:
     """Run one of the benchmarks and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["read", "write", "seek", "safety", "import"])
+    parser.add_argument("what", choices=["read", "write", "seek", "safety", "remote", "import"])
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     ffmpeg = os.environ.setdefault("FRAMEBRIDGE_FFMPEG", _found("ffmpeg"))
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {_version(ffmpeg)}")
     with tempfile.TemporaryDirectory(prefix="framebridge-bench-") as scratch:
-        benchmarks = {"read": read, "write": write, "seek": seek, "safety": safety, "import": imports}
+        benchmarks = {"read": read, "write": write, "seek": seek, "safety": safety, "remote": remote, "import": imports}
         benchmarks[options.what](Path(scratch), options.rounds)
 
 
@@ -260,6 +368,18 @@ def safety(scratch: Path, rounds: int) -> None:
             added = statistics.median(one - base for base, one in zip(times["trusted"], taken, strict=True))
             median = statistics.median(taken)
             print(f"{trust:<28}{median:9.3f}{median / count * 1e3:10.2f}{ratio:12.3f}{added / count * 1e3:15.2f}")
+
+
+def remote(scratch: Path, rounds: int) -> None:
+    """1080p rgb24 from the memory of one process into an array of another, 500 frames, as fast as they go."""
+    texts = {
+        "bridge": f"COPY = 'none'\nBRIDGE_SEND = {BRIDGE_SEND!r}\n{BRIDGE_RECEIVE}",
+        "bridge, one copy in": f"COPY = 'copy'\nBRIDGE_SEND = {BRIDGE_SEND!r}\n{BRIDGE_RECEIVE}",
+        "imagezmq": f"ADDRESS = 'ipc://{scratch}/i'\nIMAGEZMQ_SEND = {IMAGEZMQ_SEND!r}\n{IMAGEZMQ_RECEIVE}",
+        "NetGear": f"NETGEAR_SEND = {NETGEAR_RAW + NETGEAR_SEND!r}\n{NETGEAR_RAW}{NETGEAR_RECEIVE}",
+    }
+    texts = {name: f"COMMON = {COMMON!r}\n{REMOTE}{text}" for name, text in texts.items()}
+    _table(texts, ["", 500, 1920, 1080, scratch], rounds, expected=500)
 
 
 def imports(_scratch: Path, rounds: int) -> None:

@@ -63,6 +63,13 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> t
     return int(width or 0), int(height or 0)
 
 
+def _workers(_ctx: click.Context, _option: click.Parameter, value: str) -> int | str:
+    """Read how many chunks are encoded at a time. Called by click."""
+    if value == "auto" or (value.isdigit() and value.isascii() and int(value)):
+        return value if value == "auto" else int(value)
+    raise click.BadParameter(f"{clean(value)!r} is no number of at least 1, nor auto")
+
+
 @click.command("transcode")
 @click.argument("names", metavar="SRC... [DST]", nargs=-1, required=True)
 @click.option("--to", "folder", metavar="FOLDER", help="Put one result for each SRC there; then there is no DST.")
@@ -90,6 +97,8 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> t
 @click.option("--trust", type=click.Choice(TRUST), default="normal", help="How far SRC is trusted.")
 @click.option("--join", is_flag=True, help="Make one DST of all SRC, one after the other.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, help="How many at a time.")
+@click.option("--workers", callback=_workers, default="1", help="Chunks of each at a time; auto: where that pays.")
+@click.option("--dask", metavar="ADDRESS", help="Encode chunks on that Dask cluster, as tcp://scheduler:8786.")
 @click.option("--attempts", type=click.IntRange(min=1), default=1, help="Tries where another may help.")
 @click.option("--deadline", type=float, help="Seconds that one may take.")
 @click.option("--sidecar", is_flag=True, help="Lay NAME.job.json beside each result.")
@@ -114,7 +123,8 @@ def command(ctx: click.Context, /, names: tuple[str, ...], **given: Any) -> int:
         raise click.UsageError(clean(error)) from error
 
 
-_HOW = ("folder", "ext", "join", "jobs", "attempts", "deadline", "sidecar", "dry_run", "force", "quiet", "trust")
+_HOW = ("folder", "ext", "join", "jobs", "attempts", "deadline", "sidecar", "dry_run", "force", "quiet", "trust",
+        "workers", "dask")  # fmt: skip
 
 
 def _orders(names: Sequence[str], how: dict[str, Any], given: dict[str, Any]) -> list[Order]:
@@ -133,6 +143,8 @@ def _orders(names: Sequence[str], how: dict[str, Any], given: dict[str, Any]) ->
             sidecar=how["sidecar"],
             again=how["force"],
             replace=how["force"],
+            workers=how["workers"],
+            executor=how["dask"],
             stop=stop,
         )
         for source, target in _pairs(names, how, given["preset"])

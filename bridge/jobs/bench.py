@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.core.request import Request
+    from bridge.jobs.folder import Folder
     from bridge.jobs.job import Job
     from bridge.jobs.step import Progress, Step
     from bridge.jobs.survey import Survey
@@ -43,6 +44,10 @@ class Order:
         Lay a file with all that was done beside the result.
     again : bool
         Make it although it is there.
+    workers : int or str
+        How many chunks of it are encoded at once; ``"auto"`` takes chunks where they pay.
+    executor
+        Where they are encoded, as of `bridge.jobs.executors.gather`.
     replace : bool
         Whether something else that is there may be replaced.
     stop : Stop
@@ -57,6 +62,8 @@ class Order:
     stall: float | None = STALL
     sidecar: bool = False
     again: bool = False
+    workers: int | str = 1
+    executor: Any = None
     replace: bool = True
     stop: Stop = field(default_factory=Stop)
 
@@ -91,6 +98,8 @@ class Bench:
         self.films = films
         self.clock = _Clock(order)
         self.done: list[Done] = []
+        self.commands: list[tuple[str, ...]] = []  # of chunks
+        self.folder: Folder | None = None  # likewise
         self.found: dict[str, float] = {}
 
     def run(

@@ -65,6 +65,10 @@ class Making:
         The command.
     first : Step or None
         One that looks at the whole film before it; both write in one folder.
+    picture : Coded or None
+        How its picture is coded.
+    rest : tuple of str
+        The words for all but the picture.
     frames : int or None
         How many the result must have; None where that follows from no index.
     seconds : float or None
@@ -83,6 +87,8 @@ class Making:
 
     step: Step
     first: Step | None = None
+    picture: Coded | None = None
+    rest: tuple[str, ...] = ()
     frames: int | None = None
     seconds: float | None = None
     video: bool = True
@@ -146,13 +152,11 @@ class _Plain:
         if picture is None and not sounds:
             raise BadJob(f"{self.film.name}: neither its picture nor sound would be in {self.container.name}")
         others = self._others()
-        words = self._inputs(cut)
-        words += [*maps, *sounds, *others, *self._kept()]
-        words += [*(cut.after if cut else ()), *self._container_words()]
+        rest = [*sounds, *others, *self._kept(), *(cut.after if cut else ()), *self._container_words()]
         frames = self._frames(cut, picture)
         step = Step(
             subject=self.film.name,
-            arguments=(*words, "-y", made(0)),
+            arguments=(*self._inputs(cut), *maps, *rest, "-y", made(0)),
             inputs=tuple(film.name for film in self.films),
             outputs=(self.job.target,),
             frames=frames if picture is None or picture.exact else None,
@@ -162,6 +166,8 @@ class _Plain:
         )
         done = Making(
             step=step,
+            picture=picture,
+            rest=tuple(rest),
             frames=frames,
             seconds=self._seconds(cut),
             video=self.video is not None,

@@ -147,6 +147,8 @@ class Survey:
     @property
     def seconds(self) -> float | None:
         """How long it is, as far as its header tells."""
+        if self.demuxer == "matroska" and self.info.duration is not None:  # it tells when the last frame ends
+            return self.info.duration - max(0.0, self.info.start or 0.0)
         return self.info.duration
 
     def identity(self) -> str:

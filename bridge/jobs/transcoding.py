@@ -94,6 +94,8 @@ def start(
     stall: float | None = STALL,
     sidecar: bool = False,
     again: bool = False,
+    workers: int | str = 1,
+    executor: Any = None,
     cancel: Stop | None = None,
     **wishes: Any,
 ) -> Working:
@@ -110,7 +112,7 @@ def start(
     return Working(
         Order(
             job=job, sources=sources, target=dst, limits=limits, deadline=deadline, stall=stall, sidecar=sidecar,
-            again=again, stop=cancel or Stop(),
+            again=again, workers=workers, executor=executor, stop=cancel or Stop(),
         )
     )  # fmt: skip
 
@@ -239,10 +241,12 @@ def transcode(
         What is done about a damaged film.
     labels : dict, optional
         Words of your own, for the sidecar.
-    workers : int
-        How many chunks are coded at the same time.
-    executor : concurrent.futures.Executor, optional
-        Where they are.
+    workers : int or "auto"
+        How many chunks of the film are encoded at the same time; ``"auto"`` takes chunks where these pay. The result
+        has the same frames at the same times. Interrupted or killed, the same call goes on where it was.
+    executor : concurrent.futures.Executor, or Dask client, or address of a Dask scheduler, optional
+        Where chunks are encoded, in the place of threads of this process; source and target must be there under the
+        same names.
     progress : callable or True
         Is given each `Progress`; True shows a bar.
     cancel : Stop, optional
@@ -279,7 +283,6 @@ def transcode(
     """
     given = dict(locals())
     shown, tries = given.pop("progress"), given.pop("attempts")
-    _check_workers(given.pop("workers"), given.pop("executor"))
     sources, target = given.pop("src"), given.pop("dst")
     stop = given["cancel"] = cancel or Stop()
     with ExitStack() as stack:
@@ -305,12 +308,6 @@ def _once(src: Any, dst: Any, given: Mapping[str, Any], report: Callable[[Progre
 
 
 _start = start  # `transcode` has a keyword of that name
-
-
-def _check_workers(workers: int | str, executor: Any) -> None:
-    """Refuse chunks, until they are there."""
-    if workers != 1 or executor is not None:
-        raise BadJob("workers= and executor= are for jobs in chunks, which this version does not make yet")
 
 
 class _Bar:

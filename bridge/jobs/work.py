@@ -19,6 +19,7 @@ from bridge.jobs.ladder import climb, ladder_step
 from bridge.jobs.pictures import check_pictures, draw
 from bridge.jobs.runner import settle
 from bridge.jobs.search import loudness, quality
+from bridge.jobs.sharing import encode_in_chunks, plan_of
 from bridge.jobs.survey import Survey
 from bridge.jobs.targets import container_of, is_ladder
 from bridge.media.complete import first_fault
@@ -201,14 +202,18 @@ def work(order: Order) -> Generator[Progress, None, Result]:
                 f"{out.name} exists already, and is not what this job has made of this film; --force replaces it"
             )
         check_pictures(order.job.pictures, films[0])
-        make = _ladder(bench, container, out, key) if is_ladder(container) else _film(bench, container, out)
-        result = yield from make
+        if is_ladder(container):
+            result = yield from _ladder(bench, container, out, key)
+        else:
+            result = yield from _film(bench, container, out, stack)
         drawn: list[Request] = []
         for picture in order.job.pictures:
             drawn += yield from draw(bench, picture, stack)
         for request in (*drawn, out):
             request.commit()
-        commands = tuple(done.command for done in bench.done)
+        if bench.folder is not None:
+            bench.folder.finish()
+        commands = (*(done.command for done in bench.done), *bench.commands)
         result = replace(result, commands=commands, data=out.get_result(), elapsed=bench.clock.elapsed)
         _remember(order, out, key, result, bench)
     return result
@@ -275,14 +280,20 @@ def _alone(out: Request, films: Sequence[Survey]) -> Iterator[None]:
             _busy.discard(name)
 
 
-def _film(bench: Bench, container: Container, out: Request) -> Generator[Progress, None, Result]:
+def _film(
+    bench: Bench, container: Container, out: Request, stack: contextlib.ExitStack
+) -> Generator[Progress, None, Result]:
     """Make one film of the films, and check it."""
     job, limits = bench.order.job, bench.order.limits
     plan = making(job, container, bench.films, limits)  # refuses what cannot be, before anything is measured
     found = yield from _find(bench, plan, container)
     if found != Found():
         plan = making(job, container, bench.films, limits, found)
-    said = yield from encode(bench, plan, out)
+    chunks = plan_of(bench, plan, container, out)
+    if chunks is None:
+        said = yield from encode(bench, plan, out)
+    else:
+        said = yield from encode_in_chunks(bench, plan, chunks, container=container, out=out, stack=stack)
     if plan.before and _complaints(said):  # of what lies before the place to which it was sent, perhaps
         plan = making(job, container, bench.films, limits, replace(found, whole=True))
         said = yield from encode(bench, plan, out)
@@ -307,6 +318,8 @@ def _film(bench: Bench, container: Container, out: Request) -> Generator[Progres
 def _ladder(bench: Bench, container: Container, out: Request, key: str) -> Generator[Progress, None, Result]:
     """Make a ladder of the film, and check it."""
     job = bench.order.job
+    if bench.order.executor is not None or bench.order.workers not in (1, "auto"):
+        raise BadJob(f"{job.target}: a ladder is made by one command, and goes without workers= and executor=")
     plan = ladder_step(job, container, bench.films[0], bench.order.limits)
     damage = _damage(bench, (yield from climb(bench, plan, out, key)))
     return Result(

@@ -116,6 +116,8 @@ class Child:
         Small files to lay into that folder, where it then works, so that it finds them by their names.
     part : str or Path
         An unfinished output, file or folder, which is removed if this process dies before it is in its place.
+    variables : mapping of str to str
+        What its environment has besides: for programs that must find the screen, or are our own.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class Child:
         scratch: bool = False,
         files: Mapping[str, bytes] | None = None,
         part: str | Path = "",
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.argv = tuple(argv)
         self.subject = subject
@@ -151,6 +154,7 @@ class Child:
             scratch=scratch,
             files=files or {},
             part=str(part),
+            variables=variables or {},
         )
         self._folder = self._process.scratch.path if self._process.scratch else ""
         self._finalizer = weakref.finalize(self, self._process.abort)
@@ -175,6 +179,11 @@ class Child:
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
+
+    @property
+    def folder(self) -> str:
+        """Its private folder for temporary files, which goes with it; empty if it has none."""
+        return self._folder
 
     def read_into(self, view: memoryview, seconds: float) -> int:
         """Read what is there, at least one byte; 0 at the end of the stream.
@@ -264,6 +273,21 @@ class Child:
             if self.exit is None and not self._end_seen(seconds):
                 raise self._timeout(seconds, "did not end")
             return self._ended()
+
+    @property
+    def running(self) -> bool:
+        """Tell whether it has not ended yet; what it has said meanwhile is taken, so that it can go on."""
+        with self._lock:
+            return self.exit is None and not self._end_seen(0)
+
+    def stop(self, seconds: float) -> Exit:
+        """Ask it to end, by SIGTERM, and give it some time for that."""
+        with self._alone():
+            if self.exit is None:
+                self._stopped = self._stopped or "stopped"
+                self._process.signal_group(signal.SIGTERM)
+                self._end_seen(seconds)
+            return self.abort("stopped")
 
     def close(self) -> Exit:
         """End it politely: close our ends, wait, SIGTERM, wait, SIGKILL; reap the whole group."""

@@ -290,6 +290,7 @@ def launch(
     scratch: bool,
     files: Mapping[str, bytes],
     part: str,
+    variables: Mapping[str, str],
 ) -> Process:
     """Start a program; every descriptor is closed again if that fails half way."""
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
@@ -318,6 +319,7 @@ def launch(
                 scratch=folder,
                 moved=bool(files),
                 part=part,
+                variables=variables,
             )
             process = order.start(Ends(stdin=in_ours, stdout=out_ours, stderr=err_ours))
         except OSError as error:
@@ -339,6 +341,7 @@ class _Order:
     scratch: Scratch | None
     moved: bool  # it works in its private folder
     part: str  # a file that is removed if we die
+    variables: Mapping[str, str]  # of its environment, besides the usual ones
 
     def start(self, ends: Ends) -> Process:
         """Start it."""
@@ -355,7 +358,8 @@ class _Order:
     @property
     def environment(self) -> dict[str, str]:
         """Give its environment."""
-        return isolation.environment(self.argv[0], self.scratch.path if self.scratch else None)
+        usual = isolation.environment(self.argv[0], self.scratch.path if self.scratch else None)
+        return usual | dict(self.variables)
 
     def _directly(self, ends: Ends) -> Process:
         """Start it without the spawner; its limits come a moment after it."""

@@ -1,0 +1,119 @@
+"""Sharing: a job's picture encoded in chunks, by many at once, in the place of the one command."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from bridge.errors import BadJob
+from bridge.ffmpeg.listing import faultless
+from bridge.jobs.chunks import How, Recipe, make
+from bridge.jobs.encoding import reads
+from bridge.jobs.folder import Folder
+from bridge.jobs.plan import make_plan
+from bridge.jobs.worth import hindrance, overlap, pays
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Generator
+
+    from bridge.core.request import Request
+    from bridge.ffmpeg.containers import Container
+    from bridge.jobs.bench import Bench
+    from bridge.jobs.encoding import Making
+    from bridge.jobs.plan import Plan
+    from bridge.jobs.step import Progress
+    from bridge.jobs.survey import Survey
+
+__all__ = ["encode_in_chunks", "plan_of", "workers_of"]
+
+
+def workers_of(workers: int | str) -> int:
+    """Give how many are meant.
+
+    Raises
+    ------
+    BadJob
+        If that is no number of at least 1, nor ``"auto"``.
+    """
+    if workers == "auto":
+        return os.cpu_count() or 1
+    if isinstance(workers, int) and not isinstance(workers, bool) and workers >= 1:
+        return workers
+    raise BadJob(f"workers is a number of at least 1, or 'auto', not {workers!r}")
+
+
+def plan_of(bench: Bench, making: Making, container: Container, out: Request) -> Plan | None:
+    """Cut the film, if chunks are wanted, possible, and worth it; None is one command for all.
+
+    Raises
+    ------
+    BadJob
+        If they are asked for, and cannot be had.
+    """
+    order = bench.order
+    workers = workers_of(order.workers)
+    if workers == 1 and order.executor is None:
+        return None
+    film, job = bench.films[0], order.job
+    why = "the result is no file" if out.path is None else hindrance(job, making, film, container.muxer)
+    told = order.executor is not None or order.workers != "auto"
+    if why and told:
+        raise BadJob(f"{job.target} cannot be made in chunks: {why}; leave out workers= and executor=")
+    filters = job.video.filters if job.video is not None else ()
+    if why or (not told and not pays(making, film, filters)):
+        return None
+    plan = make_plan(film.index, workers, overlap=overlap(filters))
+    return plan if len(plan.chunks) > 1 or order.executor is not None else None
+
+
+def encode_in_chunks(
+    bench: Bench, making: Making, plan: Plan, *, container: Container, out: Request, stack: contextlib.ExitStack
+) -> Generator[Progress, None, str]:
+    """Make the result in the request's part; give what decoders said of damage.
+
+    Parameters
+    ----------
+    stack : ExitStack
+        Of the job: the folder of chunks is held until that ends, and removed with ``bench.folder.finish``.
+    """
+    film, order = bench.films[0], bench.order
+    bench.folder = stack.enter_context(Folder(str(out.path)))
+    how = How(
+        workers=workers_of(order.workers),
+        executor=order.executor,
+        deadline=bench.clock.left,
+        stall=order.stall,
+        stop=order.stop,
+    )
+    outcome = yield from make(
+        _recipe(bench, making, container), plan, film=film.request, out=out, folder=bench.folder, how=how
+    )
+    bench.commands += outcome.commands
+    return _believed(film, outcome.said)
+
+
+def _recipe(bench: Bench, making: Making, container: Container) -> Recipe:
+    film, picture = bench.films[0], making.picture
+    if picture is None or film.video is None:
+        raise BadJob(f"{film.name} has no picture")
+    return Recipe(
+        demuxer=film.demuxer,
+        muxer=container.muxer,
+        read_back=container.demuxer,
+        reads=reads(film, bench.order.limits)[:-2],
+        stream=str(film.video.index),
+        filters=picture.filters,
+        video=picture.options,
+        rest=making.rest,
+        offset=Fraction(round((film.info.start or 0) * 1_000_000), 1_000_000),
+        sealed=making.step.sealed,
+    )
+
+
+def _believed(film: Survey, said: str) -> str:
+    """Tell complaints of a decoder that begins in the middle, where it may, from those of damage."""
+    if not said or not film.index.spoilt(faultless(film.film)).any():
+        return ""
+    return said

@@ -1,0 +1,1 @@
+"""Workers seen from the library: the protocol, frames in shared memory, one connection, the process itself."""

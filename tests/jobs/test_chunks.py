@@ -1,0 +1,275 @@
+"""Films in chunks: what comes out is what one command makes, whatever happens on the way."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from bridge.errors import CheckFailed, CorruptMedia, JobCancelled, OutputFailed
+from bridge.jobs import piece
+from bridge.jobs.chunks import How
+from bridge.jobs.folder import Folder
+from bridge.jobs.runner import Stop
+from tests.jobs.films import KINDS, film, frames, in_chunks, run, sound, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.jobs.step import Progress
+
+pytestmark = [pytest.mark.program, pytest.mark.needs("ffmpeg")]
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("films")
+
+
+def _same(one: Path, other: Path) -> None:
+    """Frames, their times from the first on, and the sound with its place beside the picture."""
+    left, right = frames(one), frames(other)
+    assert [pixels for _, pixels in left] == [pixels for _, pixels in right]
+    assert [at - left[0][0] for at, _ in left] == [at - right[0][0] for at, _ in right]
+    (packets, times), (wanted, due) = sound(one), sound(other)
+    assert packets == wanted
+    # ffmpeg rounds the times of sound out of Matroska in one way where it copies, in another where it encodes.
+    assert (
+        max(abs((a - float(left[0][0])) - (b - float(right[0][0]))) for a, b in zip(times, due, strict=True)) < 0.0021
+    )
+
+
+def _chunks(folder: Path) -> list[Path]:
+    return sorted(folder.glob(".framebridge-*.chunks/*.nut"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_source_in_chunks_is_what_one_command_makes(kind: str, films: Path, tmp_path: Path) -> None:
+    source = film(films, kind)
+    outcome = in_chunks(source, tmp_path / "chunks.mp4")
+    assert outcome.chunks > 3
+    assert outcome.found == 0
+    _same(tmp_path / "chunks.mp4", whole(source, tmp_path / "whole.mp4"))
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("ending", [".mkv", ".ts"])
+def test_other_containers_too(ending: str, films: Path, tmp_path: Path) -> None:
+    source = film(films, "open.mp4")
+    in_chunks(source, tmp_path / f"chunks{ending}")
+    _same(tmp_path / f"chunks{ending}", whole(source, tmp_path / f"whole{ending}"))
+
+
+def test_a_hostile_name_is_a_name(films: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "it's a\n'%d' [x] {y} $(z); #"
+    folder.mkdir()
+    source = folder / "-i %03d 'a\n:b.mp4"
+    source.write_bytes(film(films, "closed.mp4").read_bytes())
+    target = folder / "out |'\n.mp4"
+    in_chunks(source, target)
+    assert len(frames(target)) == 72
+
+
+@pytest.mark.parametrize(
+    ("filters", "overlap"),
+    [
+        (["yadif"], (2, 2)),
+        (["bwdif=mode=send_frame"], (2, 2)),
+        (["tmix=frames=3"], (3, 0)),
+        (["hue=s=0", "scale=64:48"], (0, 0)),
+    ],
+)
+def test_filters_that_look_at_neighbours_get_them(
+    filters: list[str], overlap: tuple[int, int], films: Path, tmp_path: Path
+) -> None:
+    source = film(films, "uneven.mp4")
+    in_chunks(source, tmp_path / "chunks.mp4", filters=filters, overlap=overlap)
+    _same(tmp_path / "chunks.mp4", whole(source, tmp_path / "whole.mp4", filters=filters))
+
+
+def test_without_the_neighbours_such_a_filter_gives_other_frames(films: Path, tmp_path: Path) -> None:
+    """Else the test above would not show anything."""
+    source = film(films, "uneven.mp4")
+    in_chunks(source, tmp_path / "chunks.mp4", filters=["tmix=frames=3"])
+    right = frames(whole(source, tmp_path / "whole.mp4", filters=["tmix=frames=3"]))
+    assert [p for _, p in frames(tmp_path / "chunks.mp4")] != [p for _, p in right]
+
+
+def test_a_filter_that_changes_the_count_is_found_out(films: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match="frames in the place of"):
+        in_chunks(film(films, "closed.mp4"), tmp_path / "a.mp4", filters=["select=mod(n\\,5)"])
+    assert not (tmp_path / "a.mp4").exists()
+
+
+# Resuming
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+from tests.jobs.films import in_chunks
+in_chunks(Path(sys.argv[1]), Path(sys.argv[2]), filters=["realtime=speed=2"])
+"""
+
+
+def _started(source: Path, target: Path) -> subprocess.Popen[bytes]:
+    here = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    command = [sys.executable, "-c", _SCRIPT, str(source), str(target)]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": here})
+
+
+def _until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _at_work_on(folder: Path) -> list[psutil.Process]:
+    """Programs that have a file in the folder open."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if any(str(folder) in file.path for file in process.open_files()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("finished", [0, 1, 3])
+def test_a_killed_run_goes_on_where_it_was(finished: int, films: Path, tmp_path: Path) -> None:
+    source, target = film(films, "open.mp4"), tmp_path / "film.mp4"
+    process = _started(source, target)
+    try:
+        _until(lambda: len(_chunks(tmp_path)) >= finished and any(tmp_path.glob(".framebridge-*.chunks")))
+        time.sleep(random.uniform(0, 0.2))  # noqa: S311 - any point will do
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    _until(lambda: not _at_work_on(tmp_path))
+    kept = {path: path.stat().st_mtime_ns for path in _chunks(tmp_path)}
+    assert not target.exists()
+    seen: list[dict[Path, int]] = []
+    outcome = in_chunks(source, target, filters=["realtime=speed=2"], report=lambda _: seen.append(_stamps(kept)))
+    assert outcome.found == len(kept) >= finished
+    assert all(stamps == kept for stamps in seen)  # not made anew
+    _same(target, whole(source, tmp_path / "whole.mp4"))
+    assert list(tmp_path.glob(".framebridge-*")) == []
+
+
+def _stamps(kept: dict[Path, int]) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in kept}
+
+
+def _left_half_way(films: Path, tmp_path: Path) -> Path:
+    """Stop after the first chunk; give the target."""
+    source, target, stop = film(films, "closed.mp4"), tmp_path / "film.mp4", Stop()
+    if not (tmp_path / "source.mp4").exists():
+        (tmp_path / "source.mp4").write_bytes(source.read_bytes())
+
+    def look(_: Progress) -> None:
+        if _chunks(tmp_path):
+            stop.set()
+
+    with pytest.raises(JobCancelled):
+        in_chunks(tmp_path / "source.mp4", target, how=How(workers=1, stop=stop), report=look)
+    assert _chunks(tmp_path)
+    return target
+
+
+def test_nothing_stale_is_used(films: Path, tmp_path: Path) -> None:
+    target = _left_half_way(films, tmp_path)
+    video = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "1")
+    assert in_chunks(tmp_path / "source.mp4", target, video=video).found == 0
+    target = _left_half_way(films, tmp_path)
+    run("-i", film(films, "closed.mp4"), "-c", "copy", "-metadata", "title=another", tmp_path / "source.mp4")
+    assert in_chunks(tmp_path / "source.mp4", target).found == 0
+    assert list(tmp_path.glob(".framebridge-*")) == []
+
+
+def test_a_chunk_that_was_spoilt_is_not_used(films: Path, tmp_path: Path) -> None:
+    target = _left_half_way(films, tmp_path)
+    spoilt = _chunks(tmp_path)[0]
+    spoilt.write_bytes(spoilt.read_bytes()[: spoilt.stat().st_size // 2])
+    outcome = in_chunks(tmp_path / "source.mp4", target)
+    assert outcome.found < outcome.chunks
+    _same(target, whole(tmp_path / "source.mp4", tmp_path / "whole.mp4"))
+
+
+def test_a_source_that_changes_meanwhile_is_noticed(films: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source.mp4"
+    source.write_bytes(film(films, "closed.mp4").read_bytes())
+
+    def change(progress: Progress) -> None:
+        os.utime(source, ns=(0, progress.frames + 1))
+
+    with pytest.raises(CorruptMedia, match="no more, the file"):
+        in_chunks(source, tmp_path / "film.mp4", how=How(workers=1), report=change)
+    assert not (tmp_path / "film.mp4").exists()
+
+
+def test_one_target_is_made_by_one_at_a_time(films: Path, tmp_path: Path) -> None:
+    target = tmp_path / "film.mp4"
+    with Folder(str(target)), pytest.raises(OutputFailed, match="by another process"):
+        in_chunks(film(films, "closed.mp4"), target)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Progress, cancel, errors
+
+
+def test_progress_is_of_the_whole(films: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    in_chunks(film(films, "closed.mp4"), tmp_path / "a.mp4", report=seen.append)
+    counts = [progress.frames for progress in seen]
+    assert counts == sorted(counts)
+    assert (counts[-1], seen[-1].total_frames, seen[-1].stage) == (72, 72, "join")
+    assert seen[-1].total_seconds == pytest.approx(3, abs=0.05)
+
+
+def test_cancel_stops_the_children_at_once(films: Path, tmp_path: Path) -> None:
+    stop, begun = Stop(), threading.Event()
+
+    def look(progress: Progress) -> None:
+        if progress.frames:
+            begun.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(
+            in_chunks, film(films, "closed.mp4"), tmp_path / "a.mp4", filters=["realtime=speed=0.1"], report=look,
+            how=How(workers=2, stop=stop),
+        )  # fmt: skip
+        assert begun.wait(20)
+        before = time.monotonic()
+        stop.set()
+        with pytest.raises(JobCancelled):
+            running.result(20)
+        assert time.monotonic() - before < 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_poison_fails_at_once_in_the_programs_own_words(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def counted(spec: dict[str, Any]) -> dict[str, Any]:
+        calls.append(spec["number"])
+        return piece.work(spec)
+
+    monkeypatch.setattr("bridge.jobs.chunks.work", counted)
+    video = ("-c:v", "libx264", "-qp", "nonsense")
+    with pytest.raises(ChildProcessError, match="nonsense"):
+        in_chunks(film(films, "closed.mp4"), tmp_path / "a.mp4", video=video, how=How(workers=1))
+    assert len(calls) <= 2
+    assert list(tmp_path.iterdir()) == []
