@@ -133,12 +133,12 @@ class CameraReader(LiveReader):
             self._client = connected(self._host.supervisor)
             try:
                 self._stream = self._client.open(options, copy=True, seconds=limits.first_frame + limits.stall)
+                self._told = self._stream.description
                 break
             except WorkerLost:  # it has died while it opened the camera
                 self._drop()
                 if last:
                     raise
-        self._told = self._stream.description
         self._check_mode(self._told)
 
     def _check_mode(self, told: Mapping[str, Any]) -> None:
