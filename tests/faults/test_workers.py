@@ -565,3 +565,13 @@ def test_closed_is_closed() -> None:
         with pytest.raises(BridgeError):
             client.open()
         assert issubclass(ToolTimeout, TimeoutError)
+
+
+def test_abort_waits_for_nobody() -> None:
+    with Apart("echo") as apart:
+        client = Client(apart.folder)
+        apart.hurt(signal.SIGSTOP)
+        for _ in range(50):
+            client.send("echo", data=bytes(100_000))
+        with within(0.8):
+            client.abort()

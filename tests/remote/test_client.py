@@ -397,9 +397,9 @@ def test_pixels_follow_in_the_message_where_memory_cannot_be_shared() -> None:
 def test_heartbeats_go_on_while_nobody_asks() -> None:
     limits = Limits(zmq_beat=0.1, zmq_lost=0.3)
     with running(Echo(), limits=limits) as made, at(made, limits=limits) as client:
-        time.sleep(1)
+        time.sleep(0.5)
         assert client.ask("echo").body["data"] == ""
-        client.ask("sleep", {"seconds": 1})
+        client.ask("sleep", {"seconds": 0.6})
 
 
 def test_a_thousand_openings_leave_nothing(counter: Any) -> None:

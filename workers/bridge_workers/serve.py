@@ -91,6 +91,7 @@ class Server:
         self._runs: dict[Hashable, Run] = {}  # those that may be joined
         self._all_runs: set[Run] = set()
         self._posted: deque[Callable[[], None]] = deque()
+        self._nudging, self._nudged = threading.Lock(), False
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
@@ -192,7 +193,10 @@ class Server:
     def post(self, call: Callable[[], None]) -> None:
         """Have something called in the thread of the loop."""
         self._posted.append(call)
-        self._nudge()
+        with self._nudging:
+            first, self._nudged = not self._nudged, True
+        if first:
+            self._nudge()
 
     def _nudge(self) -> None:
         with contextlib.suppress(OSError):  # full: it will look anyhow; closed: it is over
@@ -207,6 +211,8 @@ class Server:
     def _wakeup(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._woken.recv(4096)
+        with self._nudging:
+            self._nudged = False  # what is posted from here on may be missed below, and nudges again
         while self._posted:
             self._posted.popleft()()
 
