@@ -67,7 +67,11 @@ class Worker:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
         assert self.process.stdout is not None
-        word, _, self.address = self.process.stdout.readline().strip().partition(" ")
+        line = self.process.stdout.readline().strip()
+        self.health = int(line.rpartition(" ")[2]) if " health at port " in line else None
+        if self.health is not None:
+            line = self.process.stdout.readline().strip()
+        word, _, self.address = line.partition(" ")
         if word != "ready":
             raise AssertionError(self.process.communicate()[1])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -124,21 +124,9 @@ def test_a_wire_that_is_cut_and_mended(hosts: Hosts, keys: Path) -> None:
     with _worker(hosts, keys) as worker, _reader(hosts, worker.port, 10_000, keys=str(keys), deadline=40) as reader:
         assert _heard(reader)["connections"] == 1
         hosts.wire("down")
-        try:
-            lost = _last_before_silence(reader)
-        finally:
-            hosts.wire("up")
-        assert lost["connections"] == 1
+        time.sleep(4.5)  # longer than a silent worker is waited for
+        hosts.wire("up")
         while (found := _heard(reader))["connections"] == 1:
             pass
         assert found["connections"] == 2
         assert "error" not in found
-
-
-def _last_before_silence(reader: subprocess.Popen[str]) -> dict[str, Any]:
-    """Hear what was on its way, until nothing has come for longer than a lost worker is waited for."""
-    assert reader.stdout is not None
-    found = _heard(reader)
-    while select.select([reader.stdout], [], [], 4.0)[0]:
-        found = _heard(reader)
-    return found
