@@ -184,6 +184,50 @@ taken = clock()
 done(begun + clock() - taken, right(frames))
 """
 
+# A screen, so many times, as RGB arrays; the picture on it is known, and the last one that came is compared with it.
+SHOWN = """
+shown = np.load(os.path.join(SCRATCH, "shown.npy"))
+def checked(image):
+    return FRAMES if np.array_equal(image, shown) else -1
+"""
+
+MSS_SCREEN = """
+import mss
+with mss.MSS() as screen:
+    place = screen.monitors[1]
+    screen.grab(place)
+    begun = clock()
+    for _ in range(FRAMES):
+        shot = screen.grab(place)
+        image = np.frombuffer(shot.rgb, np.uint8).reshape(shot.height, shot.width, 3)
+    taken = clock()
+done(begun + clock() - taken, checked(image))
+"""
+
+BRIDGE_SCREEN = """
+import bridge
+bridge.imread("<screen>")
+begun = clock()
+for _ in range(FRAMES):
+    image = bridge.imread("<screen>")
+taken = clock()
+done(begun + clock() - taken, checked(image))
+"""
+
+X11GRAB_SCREEN = """
+command = [FFMPEG, "-nostdin", "-v", "error", "-f", "x11grab", "-draw_mouse", "0", "-framerate", "1000"]
+command += ["-i", SOURCE, "-pix_fmt", "rgb24", "-f", "rawvideo", "pipe:1"]
+with subprocess.Popen(command, stdout=subprocess.PIPE) as grabbing:
+    image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    grabbing.stdout.readinto(image.data.cast("B"))
+    begun = clock()
+    for _ in range(FRAMES):
+        grabbing.stdout.readinto(image.data.cast("B"))
+    taken = clock()
+    grabbing.kill()
+done(begun + clock() - taken, checked(image))
+"""
+
 # Frames between two processes: each carries its number in its first and last bytes, which the sender writes into the
 # pixels that it has, and the receiver, who is timed, reads. No frame is lost, none is packed.
 REMOTE = """
@@ -292,63 +336,18 @@ with tempfile.TemporaryDirectory() as folder:
     sender.wait(20)
 """
 
-# A screen, so many times, as RGB arrays; the picture on it is known, and the last one that came is compared with it.
-SHOWN = """
-shown = np.load(os.path.join(SCRATCH, "shown.npy"))
-def checked(image):
-    return FRAMES if np.array_equal(image, shown) else -1
-"""
-
-MSS_SCREEN = """
-import mss
-with mss.MSS() as screen:
-    place = screen.monitors[1]
-    screen.grab(place)
-    begun = clock()
-    for _ in range(FRAMES):
-        shot = screen.grab(place)
-        image = np.frombuffer(shot.rgb, np.uint8).reshape(shot.height, shot.width, 3)
-    taken = clock()
-done(begun + clock() - taken, checked(image))
-"""
-
-BRIDGE_SCREEN = """
-import bridge
-bridge.imread("<screen>")
-begun = clock()
-for _ in range(FRAMES):
-    image = bridge.imread("<screen>")
-taken = clock()
-done(begun + clock() - taken, checked(image))
-"""
-
-X11GRAB_SCREEN = """
-command = [FFMPEG, "-nostdin", "-v", "error", "-f", "x11grab", "-draw_mouse", "0", "-framerate", "1000"]
-command += ["-i", SOURCE, "-pix_fmt", "rgb24", "-f", "rawvideo", "pipe:1"]
-with subprocess.Popen(command, stdout=subprocess.PIPE) as grabbing:
-    image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
-    grabbing.stdout.readinto(image.data.cast("B"))
-    begun = clock()
-    for _ in range(FRAMES):
-        grabbing.stdout.readinto(image.data.cast("B"))
-    taken = clock()
-    grabbing.kill()
-done(begun + clock() - taken, checked(image))
-"""
-
 
 def main() -> None:
     """Run one of the benchmarks and print its table."""
+    benchmarks = {"read": read, "write": write, "seek": seek, "screen": screen, "safety": safety, "remote": remote}
+    benchmarks["import"] = imports
     parser = argparse.ArgumentParser(description=__doc__)
-    kinds = ["read", "write", "seek", "screen", "safety", "remote", "import"]
-    parser.add_argument("what", choices=kinds)
+    parser.add_argument("what", choices=list(benchmarks))
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     ffmpeg = os.environ.setdefault("FRAMEBRIDGE_FFMPEG", _found("ffmpeg"))
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {_version(ffmpeg)}")
     with tempfile.TemporaryDirectory(prefix="framebridge-bench-") as scratch:
-        work = (read, write, seek, screen, safety, remote, imports)
-        benchmarks = dict(zip(kinds, work, strict=True))
         benchmarks[options.what](Path(scratch), options.rounds)
 
 

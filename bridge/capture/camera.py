@@ -125,14 +125,23 @@ class CameraReader(LiveReader):
 
     def _start(self) -> None:
         """Connect to the worker, which opens the camera if nobody has it open yet."""
-        assert self._host is not None  # noqa: S101 - `_open` has joined it
         limits = self.request.limits
         options = {"system": self._camera.system, "path": self._camera.path, "subject": self.request.name, **self._wish}
         options["waits"] = [limits.first_frame, limits.stall]
-        self._client = connected(self._host.supervisor)
-        self._stream = self._client.open(options, copy=True, seconds=limits.first_frame + limits.stall)
+        self._stream = self._opened(options, limits.first_frame + limits.stall)
         self._told = self._stream.description
         self._check_mode(self._told)
+
+    def _opened(self, options: Mapping[str, Any], seconds: float) -> Stream:
+        """Have the worker open the camera; once more where it dies meanwhile."""
+        assert self._host is not None  # noqa: S101 - `_open` has joined it
+        self._client = connected(self._host.supervisor)
+        try:
+            return self._client.open(options, copy=True, seconds=seconds)
+        except WorkerLost:
+            self._drop()
+            self._client = connected(self._host.supervisor)
+            return self._client.open(options, copy=True, seconds=seconds)
 
     def _check_mode(self, told: Mapping[str, Any]) -> None:
         """See that a camera which others had open before is in the mode that is wanted here."""

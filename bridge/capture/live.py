@@ -173,6 +173,23 @@ class Live:
             raise ToolFailed(f"{self._subject}: ffmpeg does not tell in which mode it is: {words(heard)}")
         return mode
 
+    def wanted(self) -> None:
+        """Let one more frame be grabbed, where that waits for it. Called each time before a new one is waited for.
+
+        What has come by itself, as a frame does while the program starts, is dropped before.
+
+        Raises
+        ------
+        DeviceLost
+            As `next`.
+        """
+        if self._meter is None or self._head is not None:
+            return
+        while self._child.sends:
+            head = self.next()
+            self._drop(head.size - len(head.prefix))
+        self._meter.allow()
+
     def drop_ahead(self) -> None:
         """Read the next frame and drop it, up to an end so large that the program cannot go on to the one after it.
 
@@ -211,8 +228,6 @@ class Live:
             return head
         owed, self._owed = self._owed, 0
         self._drop(owed)
-        if self._meter is not None:
-            self._meter.allow()
         try:
             head = self._source.head()
         except (TruncatedMedia, CorruptMedia, ToolTimeout) as error:

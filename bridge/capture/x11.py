@@ -76,8 +76,15 @@ def _screen(place: Place, number: int, size: tuple[int, int], *, default: bool) 
     return CaptureDevice(kind="screen", uri="<screen>", name=name, path=path, system="x11grab", size=size, note=note)
 
 
-def screen_sizes(place: Place) -> list[tuple[int, int]]:
+def screen_sizes(place: Place, cookies: str = "") -> list[tuple[int, int]]:
     """Ask an X server for width and height of its screens.
+
+    Parameters
+    ----------
+    place : Place
+        Which server.
+    cookies : str
+        The file of the cookies by which servers know us; by default the environment's.
 
     Raises
     ------
@@ -86,7 +93,7 @@ def screen_sizes(place: Place) -> list[tuple[int, int]]:
     """
     try:
         with _connected(place) as server:
-            name, cookie = _cookie(place)
+            name, cookie = _cookie(place, cookies or variables().get("XAUTHORITY", os.devnull))
             server.sendall(
                 struct.pack("<cxHHHHxx", b"l", 11, 0, len(name), len(cookie)) + _padded(name) + _padded(cookie)
             )
@@ -144,10 +151,10 @@ def _padded(text: bytes) -> bytes:
     return text + bytes(-len(text) % 4)
 
 
-def _cookie(place: Place) -> tuple[bytes, bytes]:
+def _cookie(place: Place, cookies: str) -> tuple[bytes, bytes]:
     """Find the cookie for a display in the user's file of them; nothing where none is needed."""
     try:
-        data = Path(variables().get("XAUTHORITY", os.devnull)).read_bytes()
+        data = Path(cookies).read_bytes()
     except OSError:
         return b"", b""
     for family, address, number, name, cookie in _entries(data):

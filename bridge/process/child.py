@@ -182,6 +182,13 @@ class Child:
         return sum(stdout.getsockopt(socket.SOL_SOCKET, option) for option in (socket.SO_SNDBUF, socket.SO_RCVBUF))
 
     @property
+    def sends(self) -> bool:
+        """Tell whether some of its output, or the end of it, is there to be read."""
+        poller = select.poll()
+        poller.register(self._open_end(self._process.stdout), select.POLLIN)
+        return bool(poller.poll(0))
+
+    @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid

@@ -67,6 +67,12 @@ def test_x11grab() -> None:
     assert _has(screen("/bin/ffmpeg", _OLD, "x11grab", Grab(display=":0.0"), converted=True), "-pix_fmt", "rgb24")
 
 
+def test_a_meter_is_a_second_output() -> None:
+    command = screen("/bin/ffmpeg", _OLD, "x11grab", Grab(display=":0.0"), meter=7)
+    assert command[-1] == "pipe:7"
+    assert _has(command, "pipe:1", "-map", "0:v:0")
+
+
 def test_queues_are_short_where_they_can_be() -> None:
     """Each frame in a queue is one that was grabbed before it was asked for."""
     assert not _has(screen("/bin/ffmpeg", (5, 1), "x11grab", Grab(display=":0.0")), "-thread_queue_size", "1")

@@ -18,12 +18,18 @@ import pytest
 import bridge
 from bridge import errors
 from bridge.capture import hosts
+from bridge.capture.argv import Grab, screen
+from bridge.capture.live import Live, Meter, captured_at
 from bridge.capture.x11 import place_of, screen_sizes
+from bridge.process.tools import toolbox
+from bridge.remote.ring import Slot
+from bridge_workers.work import Request
 from tests.capture.conftest import HEIGHT, WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bridge.media.framing import FrameHead
     from tests.capture.conftest import Display
 
 pytestmark = [pytest.mark.program, pytest.mark.needs("ffmpeg", "Xvfb")]
@@ -158,8 +164,35 @@ def test_wayland_alone_says_what_would_work(no_display: None, monkeypatch: pytes
 def test_a_display_that_is_not_there(display: Display) -> None:
     del display
     for _ in range(2):
-        with pytest.raises(errors.DeviceMissing, match="Cannot open display :4095"):
+        with pytest.raises(errors.DeviceMissing, match=r"display :4095\.0 cannot be reached"):
             bridge.imread("<screen>", display=":4095")
+
+
+def test_little_is_grabbed_ahead(display: Display) -> None:
+    """An ffmpeg of one thread grabs nothing before it is let; later ones have frames in their threads' queues."""
+    tool = toolbox().find("ffmpeg")
+    meter = Meter() if tool.release < (6, 0) else None
+    grab = Grab(display=display.name)
+    command = screen(tool.path, tool.release, "x11grab", grab, meter=meter.end if meter else None)
+    live = Live(command, subject="<screen>", limits=bridge.Limits(), variables={"DISPLAY": display.name}, meter=meter)
+    try:
+        counts = []
+        for _ in range(8):
+            time.sleep(0.1)
+            begun = time.monotonic_ns()
+            counts.append(0)
+            while captured_at(_taken(live)) < begun:
+                counts[-1] += 1
+    finally:
+        live.close()
+    assert max(counts[4:]) <= (0 if meter else 24)  # what comes while it starts is dropped by the first ones
+
+
+def _taken(live: Live) -> FrameHead:
+    live.wanted()
+    head = live.next()
+    live.fill(head, memoryview(bytearray(head.size)))
+    return head
 
 
 def test_its_program_may_be_killed(display: Display) -> None:
@@ -193,6 +226,45 @@ def test_the_worker_ends_when_nobody_asks_for_long(display: Display) -> None:
         while supervisor.running:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def test_a_screen_that_changes_its_size(display: Display, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Xvfb cannot do that: the server's answer is changed, and ffmpeg has to be started again for it."""
+    from bridge_workers import screen as worker
+
+    told = [(WIDTH, HEIGHT)]
+    monkeypatch.setattr(worker, "screen_sizes", lambda *_: list(told))
+    monkeypatch.setattr(worker, "_LOOK", 0.0)
+    slots: list[Slot] = []
+
+    def slot(size: int) -> Slot:
+        slots.append(Slot(len(slots) + 1, size))
+        return slots[-1]
+
+    body: dict[str, Any] = {
+        "system": "x11grab",
+        "display": display.name,
+        "region": None,
+        "cursor": False,
+        "waits": [15, 30],
+    }
+    body["variables"] = {"DISPLAY": display.name}
+    forsaken = threading.Event()
+    request = Request(what="grab", body=body, data=b"", descriptors=(), slot=slot, forsaken=forsaken)
+    answerer = worker.Screen()
+    try:
+        answerer.answer(request)
+        before = _ffmpegs()
+        answerer.answer(request)
+        assert _ffmpegs() == before
+        told[0] = (WIDTH, HEIGHT + 1)
+        answerer.answer(request)
+        assert len(before) == len(_ffmpegs()) == 1
+        assert _ffmpegs() != before
+    finally:
+        answerer.close()
+        for one in slots:
+            one.close()
 
 
 def test_several_threads_at_once(display: Display) -> None:
@@ -241,6 +313,11 @@ def test_a_process_that_just_ends_leaves_nothing(display: Display) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     del display
+
+
+def test_it_is_listed(display: Display) -> None:
+    (screen,) = [device for device in bridge.devices() if device.kind == "screen"]
+    assert (screen.uri, screen.path, screen.size) == ("<screen>", f"{display.name}.0", (WIDTH, HEIGHT))
 
 
 def test_the_server_tells_its_size(display: Display) -> None:

@@ -103,7 +103,8 @@ def test_options_reach_the_camera(stand_in: Callable[..., None]) -> None:
     stand_in()
     with bridge.get_reader("<video0>", size="64x32", fps=10, pixelformat="yuv420p") as reader:
         told = reader.get_meta_data()
-        assert (told["size"], told["fps"], told["pixelformat"]) == ((64, 32), 10.0, "yuv420p")
+        assert (told["size"], told["fps"]) == ((64, 32), 10.0)
+        assert told["pixelformat"] in ("yuv420p", "wrapped_avframe")  # as builds before and from 6.0 call it
         assert reader.get_next_data().shape == (32, 64, 3)
 
 
@@ -152,10 +153,14 @@ def test_a_killed_worker_is_started_again_within_a_limit(stand_in: Callable[...,
     stand_in()
     with bridge.get_reader("<video0>") as reader:
         reader.get_next_data()
+        (host,) = hosts._hosts.cameras.values()
+        host.supervisor._restarts = 2
+        for _ in range(2):
+            os.kill(_pid(), signal.SIGKILL)
+            assert reader.get_next_data().shape == (8, 96, 3)
+        os.kill(_pid(), signal.SIGKILL)
         with pytest.raises(errors.WorkerLost, match="died"):
-            for _ in range(6):
-                os.kill(_pid(), signal.SIGKILL)
-                assert reader.get_next_data().shape == (8, 96, 3)
+            reader.get_next_data()
 
 
 def _pid() -> int:
