@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -24,7 +23,8 @@ from bridge.limits import of_call
 from bridge.printing import printable
 from bridge.remote import wire
 from bridge.remote.ring import Ring
-from bridge.remote.sockets import CONTROL, MEMORY, limited
+from bridge.remote.sockets import CONTROL, MEMORY, limited, reachable
+from bridge_workers.complaints import Complaints, log_to_stderr
 from bridge_workers.peers import Lines, Peer
 from bridge_workers.runs import Delivery, Run
 from bridge_workers.work import Answerer, Feed, Reply, Request, Source
@@ -43,6 +43,7 @@ log = logging.getLogger("bridge.worker")
 _DRAIN = 5.0  # seconds that work that has begun may take, once we are to end
 _REQUESTS = 64  # of one reader, at a time
 _STREAMS = 16
+_LOOK = 0.5  # seconds from one look to the next at readers that keep others waiting
 _TOLD = "the worker was told to end"
 
 
@@ -58,7 +59,7 @@ class Server:
     limits : Limits
         Of messages and waits.
     slots, memory : int
-        How many slots of shared memory are kept, and how many bytes in all.
+        How many slots of shared memory are kept, and how many bytes of those that nobody holds.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Server:
         *,
         limits: Limits | None = None,
         slots: int = 16,
-        memory: int = 1 << 30,
+        memory: int = 1 << 28,
     ) -> None:
         import zmq
 
@@ -88,6 +89,7 @@ class Server:
         self._runs: dict[Hashable, Run] = {}  # those that may be joined
         self._all_runs: set[Run] = set()
         self._posted: deque[Callable[[], None]] = deque()
+        self._nudging, self._nudged = threading.Lock(), False
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
@@ -95,6 +97,7 @@ class Server:
         threads = work.threads if isinstance(work, Answerer) else 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="framebridge-answer")
         self._busy = 0
+        self._complaints = Complaints()
         self._heeded: dict[int, Any] = {}
         self._hello = wire.Hello(
             facts={
@@ -130,7 +133,7 @@ class Server:
 
     def listen_here(self, folder: str) -> None:
         """Be reachable for readers on this machine, by two sockets in a private folder."""
-        lines = self._lines = Lines(f"{folder}/{MEMORY}")
+        lines = self._lines = Lines(f"{reachable(folder)}/{MEMORY}")
         self._watch(lines.fileno(), lines.accept)
         self._paths.append(f"{folder}/{MEMORY}")
         self.listen(f"ipc://{folder}/{CONTROL}")
@@ -152,7 +155,10 @@ class Server:
         """Serve until `end` is called."""
         try:
             while not self.ending:
-                self._turn(None)
+                held_up = [run for run in self._all_runs if run.held_up]
+                self._turn(_LOOK if held_up else None)
+                for run in held_up:
+                    run.tend()
             self._drain()
         finally:
             self.close()
@@ -172,7 +178,10 @@ class Server:
     def post(self, call: Callable[[], None]) -> None:
         """Have something called in the thread of the loop."""
         self._posted.append(call)
-        self._nudge()
+        with self._nudging:
+            first, self._nudged = not self._nudged, True
+        if first:
+            self._nudge()
 
     def _nudge(self) -> None:
         with contextlib.suppress(OSError):  # full: it will look anyhow; closed: it is over
@@ -187,6 +196,8 @@ class Server:
     def _wakeup(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._woken.recv(4096)
+        with self._nudging:
+            self._nudged = False  # what is posted from here on may be missed below, and nudges again
         while self._posted:
             self._posted.popleft()()
 
@@ -263,7 +274,7 @@ class Server:
 
         if not quiet:
             self.counts["refused"] += 1
-            log.warning("a connection is refused: %s", printable(str(error)))
+            self._complaints.say("a connection is refused: %s", printable(str(error)))
         router, name = key
         if not quiet or not isinstance(error, WrongVersion):
             with contextlib.suppress(zmq.ZMQError):
@@ -308,14 +319,17 @@ class Server:
 
     def _guarded(self, peer: Peer, message: Any, call: Callable[[Peer, Any], None]) -> None:
         try:
-            if not message.number or message.number in peer.deliveries or message.number in peer.requests:
-                raise WireError(f"the number {message.number} is taken")
-            if self.ending:
-                raise WorkerLost(_TOLD)
+            self._admit(peer, message.number)
             call(peer, message)
-        except BridgeError as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a wish, others go on
             self.counts["faults"] += 1
             peer.send(wire.Fault.of(message.number, error))
+
+    def _admit(self, peer: Peer, number: int) -> None:
+        if not number or number in peer.deliveries or number in peer.requests:
+            raise WireError(f"the number {number} is taken")
+        if self.ending:
+            raise WorkerLost(_TOLD)
 
     def _bye(self, peer: Peer, message: wire.Bye) -> None:
         if not message.number:
@@ -421,7 +435,7 @@ class Server:
             )
         except WorkerLost:
             peer.lose("it does not take its memory")
-        except WireError as error:  # an answer that cannot be written
+        except BridgeError as error:  # an answer that cannot be written, or is too large
             peer.send(wire.Fault.of(number, error))
         finally:
             if slot is not None:
@@ -451,7 +465,7 @@ class Server:
                     self._lose(peer, "its connection has ended")
             else:
                 self.counts["refused"] += 1
-                log.warning("a connection is refused before it could say hello")
+                self._complaints.say("a connection is refused before it could say hello")
 
     def _lose(self, peer: Peer, why: str) -> None:
         """Forget a reader that has not said goodbye."""
@@ -482,7 +496,7 @@ def serve(server: Server, folder: str) -> int:
 
     SIGTERM and SIGINT let it finish what it has begun.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
+    log_to_stderr()
     server.heed(signal.SIGTERM, signal.SIGINT)
     try:
         server.listen_here(folder)
