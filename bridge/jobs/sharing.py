@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from bridge.jobs.step import Progress
     from bridge.jobs.survey import Survey
 
-__all__ = ["encode_in_chunks", "plan_of", "workers_of"]
+__all__ = ["cores", "encode_in_chunks", "plan_of", "workers_of"]
+
+
+def cores() -> int:
+    """Give how many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def workers_of(workers: int | str) -> int:
@@ -37,7 +42,7 @@ def workers_of(workers: int | str) -> int:
         If that is no number of at least 1, nor ``"auto"``.
     """
     if workers == "auto":
-        return os.cpu_count() or 1
+        return cores()
     if isinstance(workers, int) and not isinstance(workers, bool) and workers >= 1:
         return workers
     raise BadJob(f"workers is a number of at least 1, or 'auto', not {workers!r}")
@@ -76,11 +81,13 @@ def encode_in_chunks(
     """
     film, order = bench.films[0], bench.order
     bench.folder = bench.stack.enter_context(Folder(str(out.path)))
+    workers = workers_of(order.workers)
     how = How(
-        workers=workers_of(order.workers),
+        workers=workers,
         executor=order.executor,
         deadline=bench.clock.left,
         stall=order.stall,
+        threads=max(1, cores() // workers) if order.executor is None else None,
         stop=order.stop,
     )
     outcome = yield from make(

@@ -202,8 +202,10 @@ def work(order: Order) -> Generator[Progress, None, Result]:
                 f"{out.name} exists already, and is not what this job has made of this film; --force replaces it"
             )
         check_pictures(order.job.pictures, films[0])
-        make = _ladder(bench, container, out, key) if is_ladder(container) else _film(bench, container, out)
-        result = yield from make
+        if is_ladder(container):
+            result = yield from _ladder(bench, container, out, key)
+        else:
+            result = yield from _film(bench, container, out)
         drawn: list[Request] = []
         for picture in order.job.pictures:
             drawn += yield from draw(bench, picture, stack)
@@ -311,7 +313,7 @@ def _ladder(bench: Bench, container: Container, out: Request, key: str) -> Gener
     """Make a ladder of the film, and check it."""
     job = bench.order.job
     if bench.order.executor is not None or bench.order.workers not in (1, "auto"):
-        raise BadJob(f"{job.target} cannot be made in chunks: it is a ladder; leave out workers= and executor=")
+        raise BadJob(f"{job.target}: a ladder is made by one command, and goes without workers= and executor=")
     plan = ladder_step(job, container, bench.films[0], bench.order.limits)
     damage = _damage(bench, (yield from climb(bench, plan, out, key)))
     return Result(
