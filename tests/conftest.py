@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import gc
 import hashlib
 import importlib.util
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KEPT = ("FRAMEBRIDGE_FFMPEG", "FRAMEBRIDGE_FFPROBE", "FRAMEBRIDGE_MAGICK", "FRAMEBRIDGE_GS", "FRAMEBRIDGE_TEST_SOURCE",
-         "FRAMEBRIDGE_FUZZ_SECONDS", "FRAMEBRIDGE_WARM")  # fmt: skip
+         "FRAMEBRIDGE_FUZZ_SECONDS", "FRAMEBRIDGE_WARM", "FRAMEBRIDGE_NETNS")  # fmt: skip
 _CACHE = pytest.StashKey[str]()
 
 hypothesis.settings.register_profile("here", deadline=None, print_blob=True)
@@ -86,9 +87,21 @@ def _is_here(name: str) -> bool:
     """Tell whether a program is here: one of the toolbox's, or any other by its name."""
     from bridge.process.tools import toolbox
 
+    if name == "netns":
+        return _may_have_hosts()
     if name in ("ffmpeg", "ffprobe", "magick", "gs"):
         return toolbox().get(name) is not None
     return shutil.which(name) is not None
+
+
+@functools.cache
+def _may_have_hosts() -> bool:
+    """Tell whether this user may make network namespaces, which stand for other machines."""
+    if shutil.which("ip") is None:
+        return False
+    name = f"framebridge-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True).returncode == 0
+    return made and subprocess.run(["ip", "netns", "del", name], check=False).returncode == 0
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

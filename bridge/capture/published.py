@@ -217,7 +217,7 @@ class PublishedFormat(Format):
 
     name = "ZMQ"
     description = "Frames of a worker on another machine, zmq+tcp://HOST:PORT"
-    modes = "iI?"
+    modes = "iI"
     depths = "as sent"
     animated = True
     reader = PublishedReader

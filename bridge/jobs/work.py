@@ -202,8 +202,10 @@ def work(order: Order) -> Generator[Progress, None, Result]:
                 f"{out.name} exists already, and is not what this job has made of this film; --force replaces it"
             )
         check_pictures(order.job.pictures, films[0])
-        make = _ladder(bench, container, out, key) if is_ladder(container) else _film(bench, container, out)
-        result = yield from make
+        if is_ladder(container):
+            result = yield from _ladder(bench, container, out, key)
+        else:
+            result = yield from _film(bench, container, out)
         drawn: list[Request] = []
         for picture in order.job.pictures:
             drawn += yield from draw(bench, picture, stack)

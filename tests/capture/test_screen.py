@@ -22,6 +22,8 @@ from bridge.capture.argv import Grab, screen
 from bridge.capture.live import Live, Meter, captured_at
 from bridge.capture.x11 import place_of, screen_sizes
 from bridge.process.tools import toolbox
+from bridge.remote.ring import Slot
+from bridge_workers.work import Request
 from tests.capture.conftest import HEIGHT, WIDTH
 
 if TYPE_CHECKING:
@@ -226,6 +228,45 @@ def test_the_worker_ends_when_nobody_asks_for_long(display: Display) -> None:
             time.sleep(0.05)
 
 
+def test_a_screen_that_changes_its_size(display: Display, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Xvfb cannot do that: the server's answer is changed, and ffmpeg has to be started again for it."""
+    from bridge_workers import screen as worker
+
+    told = [(WIDTH, HEIGHT)]
+    monkeypatch.setattr(worker, "screen_sizes", lambda *_: list(told))
+    monkeypatch.setattr(worker, "_LOOK", 0.0)
+    slots: list[Slot] = []
+
+    def slot(size: int) -> Slot:
+        slots.append(Slot(len(slots) + 1, size))
+        return slots[-1]
+
+    body: dict[str, Any] = {
+        "system": "x11grab",
+        "display": display.name,
+        "region": None,
+        "cursor": False,
+        "waits": [15, 30],
+    }
+    body["variables"] = {"DISPLAY": display.name}
+    forsaken = threading.Event()
+    request = Request(what="grab", body=body, data=b"", descriptors=(), slot=slot, forsaken=forsaken)
+    answerer = worker.Screen()
+    try:
+        answerer.answer(request)
+        before = _ffmpegs()
+        answerer.answer(request)
+        assert _ffmpegs() == before
+        told[0] = (WIDTH, HEIGHT + 1)
+        answerer.answer(request)
+        assert len(before) == len(_ffmpegs()) == 1
+        assert _ffmpegs() != before
+    finally:
+        answerer.close()
+        for one in slots:
+            one.close()
+
+
 def test_several_threads_at_once(display: Display) -> None:
     picture = _random(11)
     display.show(picture)
@@ -272,6 +313,11 @@ def test_a_process_that_just_ends_leaves_nothing(display: Display) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     del display
+
+
+def test_it_is_listed(display: Display) -> None:
+    (screen,) = [device for device in bridge.devices() if device.kind == "screen"]
+    assert (screen.uri, screen.path, screen.size) == ("<screen>", f"{display.name}.0", (WIDTH, HEIGHT))
 
 
 def test_the_server_tells_its_size(display: Display) -> None:

@@ -106,13 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _work(kind: Kind, options: argparse.Namespace) -> int:
+    if getattr(options, "publish", None):
+        from bridge_workers.publish import publish
+
+        return publish(importlib.import_module(kind.published).make(options), options)
     from bridge_workers.serve import Server, serve
 
-    if getattr(options, "publish", None):
-        from bridge_workers.publish import Published, publish
-
-        source = importlib.import_module(kind.published).make(options)
-        return publish(Server(options.kind, Published(source, options.encode), slots=kind.slots), options)
     work = importlib.import_module(kind.module).make(options)
     return serve(Server(options.kind, work, slots=kind.slots), options.at or tempfile.gettempdir())
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ENCODINGS", "CodedFeed"]
 
 _BYTES = np.dtype("u1")
-_SPARE = 1 << 16  # bytes by which a compressed frame may be larger than a raw one
+_SPARE = 1 << 16  # bytes; and noise takes more room compressed than raw
 
 
 class CodedFeed:
@@ -46,7 +46,7 @@ class CodedFeed:
         self._error: BaseException | None = None
         self._closed = False
         raw = feed.layout
-        self.layout = Layout(dtype=_BYTES, shape=(raw.nbytes + _SPARE,))
+        self.layout = Layout(dtype=_BYTES, shape=(2 * raw.nbytes + _SPARE,))
         try:
             self._child, self._ours = self._started(raw)
         except BaseException:

@@ -6,7 +6,6 @@ Without somebody who answers, CURVE lets in every key that there is.
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     import zmq
 
 __all__ = ["Gate"]
-
-log = logging.getLogger("bridge.worker")
 
 _WHERE = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
@@ -33,11 +30,11 @@ class Gate:
     lets_in : callable
         Tells of a public key, in text, whether it is let in.
     refused : callable
-        Is told of each that is not.
+        Is told of each that is not: from where it came.
     """
 
     def __init__(
-        self, context: zmq.Context[Any], lets_in: Callable[[bytes], bool], refused: Callable[[], None]
+        self, context: zmq.Context[Any], lets_in: Callable[[bytes], bool], refused: Callable[[str], None]
     ) -> None:
         import zmq
         from zmq.utils import z85
@@ -56,8 +53,7 @@ class Gate:
                 del domain, identity
                 good = version == _VERSION and mechanism == b"CURVE" and self._lets_in(self._text(key))
                 if not good:
-                    self._refused()
-                    log.warning("a key is refused, from %s", address.decode("ascii", "replace"))
+                    self._refused(address.decode("ascii", "replace"))
                 answer = [b"200", b"OK", b"reader", b""] if good else [b"400", b"this key is not let in", b"", b""]
                 self.socket.send_multipart([*route, _VERSION, request, *answer], self._dontwait)
 

@@ -10,13 +10,12 @@ from bridge.errors import ForbiddenOption
 from bridge.remote.keys import WorkerKeys, refuse_open
 from bridge_workers.coded import ENCODINGS, CodedFeed
 from bridge_workers.health import Health, Metric, Metrics
-from bridge_workers.serve import run
+from bridge_workers.serve import Server, run
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Hashable, Mapping
 
-    from bridge_workers.serve import Server
     from bridge_workers.work import Feed, Source
 
 __all__ = ["Published", "add_publishing", "publish"]
@@ -29,8 +28,10 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--health", metavar="[HOST:]PORT", help="answer /livez /readyz /metrics there (loopback)")
 
 
-def publish(server: Server, options: argparse.Namespace) -> int:
+def publish(source: Source, options: argparse.Namespace) -> int:
     """Run a worker that readers reach at an address of ZeroMQ; it says on standard output where that really is.
+
+    The options are those of `add_publishing`, with the ``kind`` of the worker, and the address as ``publish``.
 
     Raises
     ------
@@ -39,6 +40,7 @@ def publish(server: Server, options: argparse.Namespace) -> int:
     """
     keys = WorkerKeys.of(options.keys) if options.keys is not None else None
     refuse_open(options.publish, keys)
+    server = Server(options.kind, Published(source, options.encode))
 
     def listen() -> str:
         if keys is None:
@@ -46,7 +48,7 @@ def publish(server: Server, options: argparse.Namespace) -> int:
         server.admit(keys.lets_in)
         return f"ready {server.listen(options.publish, keys.prepare)}"
 
-    with _health(server, options.health) if options.health else contextlib.nullcontext():
+    with contextlib.closing(server), _health(server, options.health) if options.health else contextlib.nullcontext():
         return run(server, listen)
 
 

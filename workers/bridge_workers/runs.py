@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "Run"]
 
-_PATIENCE = 3.0  # seconds that one reader may keep the others of a source waiting
 _AHEAD = 4  # frames that were read and that somebody who wants all of them has not been sent yet
 
 
@@ -111,7 +110,7 @@ class Run:
     def _fill(self, feed: Feed) -> None:
         size = feed.layout.nbytes
         sequence = 0
-        while self._permitted() and not self.stopped:
+        while self._permits.acquire() and not self.stopped:
             slot = self._ring.take(size)
             try:
                 with slot.view[:size] as memory:
@@ -125,12 +124,6 @@ class Run:
             shot = Shot(slot=slot, stamp=stamp, layout=feed.layout, sequence=sequence)
             self._post(lambda shot=shot: self._arrived(shot))  # type: ignore[misc] # mypy does not infer the default
             sequence += 1
-
-    def _permitted(self) -> bool:
-        """Wait until the next frame may be read; who keeps others waiting for too long is told on."""
-        while not self._permits.acquire(timeout=_PATIENCE):
-            self._post(self._cut_off)
-        return True
 
     # In the server's thread
 
@@ -176,12 +169,6 @@ class Run:
             self._done_with(delivery.queue.popleft())
         if not self.deliveries:
             self.stop()
-
-    def _cut_off(self) -> None:
-        """Have no more to do with those who want all frames and take none, where that keeps others waiting."""
-        for delivery in [one for one in self.deliveries if len(one.queue) == _AHEAD]:
-            if len(self.deliveries) > 1:
-                delivery.peer.lose("it takes no frames, and others wait")
 
     def stop(self, why: str = "closed") -> None:
         """End the feed, whoever reads it."""

@@ -36,6 +36,7 @@ __all__ = ["Screen", "add_arguments", "make"]
 
 _THREADED = (6, 0)  # from then on ffmpeg sends and grabs in several threads
 _READY = 2  # so many different grabs are kept ready
+_LOOK = 1.0  # seconds from one look at the size of the screen to the next
 _IDLE = 60.0  # seconds without a request after which the worker ends
 
 
@@ -53,6 +54,8 @@ class Screen:
     def __init__(self, idle: float = _IDLE) -> None:
         self._ready: dict[str, Live] = {}
         self._spare: list[Slot] = []
+        self._sizes: dict[str, list[tuple[int, int]]] = {}
+        self._looked = 0.0
         self._lock = threading.Lock()
         self._served: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._asked = threading.Event()
@@ -79,6 +82,9 @@ class Screen:
     def _answered(self, key: str, begun: int, request: Request) -> Reply:
         while True:
             live = self._ready.pop(key, None)
+            if live is not None and self._changed(key, request.body):
+                live.close()
+                live = None
             fresh = live is None
             live = live or self._started(request.body)
             try:
@@ -113,6 +119,14 @@ class Screen:
         layout = Layout(dtype=np.dtype("u1"), shape=(head.height, head.width, depth), pixels=pixels)
         return Reply(body={"captured": captured, "source": str(toolbox().find("ffmpeg"))}, layout=layout, slot=slot)
 
+    def _changed(self, key: str, body: Mapping[str, Any]) -> bool:
+        """Tell whether the screen has another size than when its program was started, which goes by that for ever."""
+        now = time.monotonic()
+        if body["system"] != "x11grab" or now - self._looked < _LOOK:
+            return False
+        self._looked = now
+        return self._sizes.get(key) != _sizes(body)
+
     def _keep(self, key: str, live: Live) -> None:
         self._ready[key] = live
         while len(self._ready) > _READY:
@@ -123,7 +137,8 @@ class Screen:
         if body["system"] not in abilities.filters:
             abilities.need("devices", body["system"], tool)
         if body["system"] == "x11grab":  # in better words than ffmpeg's, of which some builds crash then
-            screen_sizes(place_of(body["display"]), body["variables"].get("XAUTHORITY", ""))
+            self._sizes = {key: size for key, size in self._sizes.items() if key in self._ready}
+            self._sizes |= {json.dumps(body, sort_keys=True): _sizes(body)}
         region = body.get("region")
         grab = argv.Grab(display=body["display"], region=tuple(region) if region else None, cursor=body["cursor"])
         limits = Limits(**dict(zip(("first_frame", "stall"), body["waits"], strict=True)))
@@ -152,16 +167,22 @@ class Screen:
         """End this process, as its supervisor would, once nobody has asked for a while."""
         while self._asked.wait(idle):
             self._asked.clear()
-        if not self._over:
-            os.kill(os.getpid(), signal.SIGTERM)
+            if self._over:
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def close(self) -> None:
         """End what is ready."""
         self._over = True
+        self._asked.set()
         self._served.put(None)
         for live in self._ready.values():
             live.close()
         self._ready.clear()
+
+
+def _sizes(body: Mapping[str, Any]) -> list[tuple[int, int]]:
+    return screen_sizes(place_of(body["display"]), body["variables"].get("XAUTHORITY", ""))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -143,8 +143,9 @@ class Server:
         gate = self._gate = Gate(self._context, lets_in, self._refused)
         self._watch(gate.socket, gate.heard)
 
-    def _refused(self) -> None:
+    def _refused(self, whence: str) -> None:
         self.counts["refused"] += 1
+        self._complaints.say("a key is refused, from %s", whence)
 
     def listen_here(self, folder: str) -> None:
         """Be reachable for readers on this machine, by two sockets in a private folder."""
