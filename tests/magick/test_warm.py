@@ -259,6 +259,20 @@ def test_a_stopped_one_meets_the_deadline(jpeg: Path) -> None:
 
 
 @pytest.mark.usefixtures("always")
+def test_one_that_never_says_hello_keeps_nobody_waiting(
+    jpeg: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "magick.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setattr("bridge.magick.worker._program", lambda: tmp_path / "magick.py")
+    monkeypatch.setattr("bridge.magick.worker.START", 0.2)
+    monkeypatch.setattr("bridge.magick.warm.START", 0.3)
+    begun = time.monotonic()
+    assert bridge.imread(jpeg).shape == (33, 41, 3)
+    assert time.monotonic() - begun < 10
+    assert warm.workers.alive == []
+
+
+@pytest.mark.usefixtures("always")
 def test_limits_are_those_of_the_one_shot_way(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(_magick("-size", "900x900", "plasma:", "png:-"))
     with pytest.raises(LimitExceeded, match="magick_memory"):
