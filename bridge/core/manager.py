@@ -101,8 +101,7 @@ class FormatManager:
                 f"{able[0].name} serves {', '.join(f'{m!r} ({MODES[m]})' for m in could)}"
             )
             raise UnknownFormat(message)
-        lacks = {f: f.missing(writing=writing) for f in fitting}
-        here = next((f for f in fitting if not lacks[f]), None)
+        here = next((f for f in fitting if not f.missing(writing=writing)), None)
         return here or fitting[0]  # its reader or writer raises the error that says what is missing
 
     def _nobody(self, request: Request, name: str | None, *, writing: bool) -> BridgeError:

@@ -518,9 +518,10 @@ class PictureFormat(Format):
 
     def missing(self, *, writing: bool = False) -> str:
         """Tell what this machine lacks for it; empty if it works here."""
-        if toolbox().get("magick") is None:
+        tools = toolbox()
+        if tools.get("magick") is None:
             return f"ImageMagick is not installed: {install_hint('magick')}"
-        abilities = toolbox().abilities("magick")
+        abilities = tools.abilities("magick")
         if self.picture.coder.upper() in (abilities.muxers if writing else abilities.demuxers):
             return ""
         return f"this ImageMagick cannot {'write' if writing else 'read'} {self.name}"

@@ -17,7 +17,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BridgeError
-from bridge.magick.worker import Lost, Unfit, Wanted, Worker, possible
+from bridge.magick.worker import START, Lost, Unfit, Wanted, Worker, possible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,6 @@ log = logging.getLogger("bridge")
 
 SETTING = "FRAMEBRIDGE_WARM"  # "none": never; "always": from the first picture on, whatever that costs
 _FROM = 3  # pictures after which a start, 35 ms of another core, is worth it: each one saves 5 ms and more
-_START = 10.0  # seconds that it may take, where somebody waits for it
 _DEATHS, _WITHIN = 5, 60.0  # that many deaths within so many seconds are enough
 
 # Coders that decode in this process. Left out: what goes through other programs, and what has several pictures.
@@ -200,7 +199,7 @@ class Workers:
                 return None
             self._busy.add(worker)
         try:
-            if worker.ready(_START if wait else 0.0):
+            if worker.ready(START if wait else 0.0):
                 return worker
         except Lost as lost:
             self.drop(worker, lost)

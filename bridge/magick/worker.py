@@ -16,6 +16,7 @@ import os
 import select
 import socket
 import sys
+import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from bridge.limits import Limits
     from bridge.process.tools import Tool
 
-__all__ = ["Lost", "Unfit", "Wanted", "Worker", "possible"]
+__all__ = ["START", "Lost", "Unfit", "Wanted", "Worker", "possible"]
 
 _SLOT = 1 << 20  # bytes of a picture that is copied out of memory that stays
 _SLOTS = 4  # pictures that may wait at a time
 _PICTURES, _BYTES = 5000, 64 << 30
+START = 10.0  # seconds that its start may take, on a busy machine
 _AHEAD = 64 << 20  # bytes of pictures that wait after which no more is asked for
 _MESSAGE = 1 << 16
 _SUFFIXES = (".10", ".7", ".6", "")  # of the library's file, by release and by distribution
@@ -126,6 +128,7 @@ class Worker:
         self.known: object = None  # whose picture it has looked at last, and keeps
         self.tool = tool
         self._said = 0
+        self._begun = time.monotonic()
         self._hello: bool | None = None
         self._waiting: deque[tuple[Wanted, int]] = deque()  # what was asked for, and its slot or memory
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -151,10 +154,11 @@ class Worker:
             If it cannot serve, with the reason.
         """
         if self._hello is None:
-            self._line.settimeout(max(seconds, 1e-6))
             try:
-                said = self._received()
+                said = self._received(max(seconds, 1e-6))
             except TimeoutError:
+                if time.monotonic() - self._begun > START:
+                    raise Lost("it does not say that it is there") from None
                 return False
             self._greeted(said)
         return bool(self._hello)
@@ -166,8 +170,11 @@ class Worker:
             raise Unfit(" ".join(words[1:]) if words[:1] == ["none"] else f"the library is {version or said!r}")
         self._hello = True
         self._send(f"memory {_SLOTS * _SLOT}".encode(), self._slots)
-        self._line.settimeout(self.limits.still)
-        if self._received() != b"done":
+        try:
+            taken = self._received(START) == b"done"
+        except TimeoutError:
+            taken = False
+        if not taken:
             raise Lost("it takes no memory")
 
     def look(self, coder: str, content: int, owner: object) -> str | None:
@@ -257,12 +264,10 @@ class Worker:
 
     def _answer(self) -> bytes:
         """Wait for an answer as long as a picture may take."""
-        seconds = self.limits.still
-        self._line.settimeout(seconds)
         try:
-            return self._received()
+            return self._received(self.limits.still)
         except TimeoutError:
-            raise self.child.too_slow(seconds) from None
+            raise self.child.too_slow(self.limits.still) from None
 
     def _send(self, message: bytes, *descriptors: int) -> None:
         try:
@@ -270,8 +275,9 @@ class Worker:
         except (OSError, ValueError) as error:
             raise Lost(f"it is gone: {error}") from error
 
-    def _received(self) -> bytes:
+    def _received(self, seconds: float) -> bytes:
         try:
+            self._line.settimeout(seconds)
             answer = self._line.recv(_MESSAGE)
         except TimeoutError:
             raise
@@ -297,7 +303,8 @@ class Worker:
         self._let_go()
 
     def _let_go(self) -> None:
-        self._view.close()
+        with contextlib.suppress(BufferError):  # another thread is copying out of it
+            self._view.close()
         while self._waiting:
             wanted, place = self._waiting.popleft()
             if wanted.nbytes > _SLOT:

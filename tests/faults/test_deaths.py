@@ -195,6 +195,7 @@ def test_sixty_half_read_readers_at_the_interpreters_end(small_film: Path) -> No
 
 _INTERRUPTED = """
 import random, pathlib, tempfile
+from bridge.magick import warm
 chance = random.Random(int(sys.argv[2]))
 film, target, picture = sys.argv[1], sys.argv[3], bytes.fromhex(sys.argv[4])
 zeros = np.zeros((16, 16, 3), np.uint8)
@@ -249,6 +250,7 @@ for point in range(int(sys.argv[5])):
                 wrong.append(f"{point}: a short film")
             os.unlink(target)
     gc.collect()
+    warm.close()  # it lasts, and nothing else may
     until = time.monotonic() + 2
     while (now := left()) != base and time.monotonic() < until:
         time.sleep(0.02)
