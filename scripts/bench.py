@@ -293,16 +293,62 @@ with tempfile.TemporaryDirectory() as folder:
 """
 
 
+# Both import the same, so that what the system counts for the whole tree of processes differs by the work alone.
+TRANSCODE = """
+import bridge, bridge.jobs.transcoding
+from bridge.process.tools import toolbox
+toolbox().abilities("ffmpeg")
+target = os.path.join(SCRATCH, f"{os.getpid()}.mkv")
+def counted():
+    command = [FFMPEG, "-v", "error", "-i", target, "-map", "0:v", "-c", "copy", "-f", "framecrc", "-"]
+    listed = subprocess.run(command, capture_output=True)
+    os.remove(target)
+    return sum(not line.startswith(b"#") for line in listed.stdout.splitlines())
+"""
+
+PLAIN_TRANSCODE = """
+begun = clock()
+subprocess.run([FFMPEG, "-nostdin", "-v", "error", "-i", SOURCE, "-map", "0:v:0", *PLAIN, target], check=True)
+taken = clock() - begun
+print(json.dumps([taken, counted()]))
+"""
+
+BRIDGE_TRANSCODE = """
+begun = clock()
+bridge.transcode(SOURCE, target, again=True, **WISHES)
+taken = clock() - begun
+print(json.dumps([taken, counted()]))
+"""
+
+# Name -> frames, what ffmpeg is told, what transcode is told, and the workers that are compared with one command.
+TRANSCODES = {
+    "H.264, 1080p": (150, ["-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p"], {"crf": 23}, ()),
+    "VP9, 360p": (
+        450,
+        ["-vf", "scale=640:360", "-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "31", "-cpu-used", "3"],
+        {"video_codec": "vp9", "crf": 31, "speed": "3", "size": (640, 360)},
+        (2,),
+    ),
+    "owdenoise, H.264, 240p": (
+        600,
+        ["-vf", "crop=320:240:0:0,owdenoise=depth=8", "-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p"],
+        {"crf": 23, "filters": ["crop=320:240:0:0", "owdenoise=depth=8"]},
+        (2,),
+    ),
+}
+
+
 def main() -> None:
     """Run one of the benchmarks and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["read", "write", "seek", "safety", "remote", "import"])
+    parser.add_argument("what", choices=["read", "write", "seek", "safety", "remote", "transcode", "import"])
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     ffmpeg = os.environ.setdefault("FRAMEBRIDGE_FFMPEG", _found("ffmpeg"))
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {_version(ffmpeg)}")
     with tempfile.TemporaryDirectory(prefix="framebridge-bench-") as scratch:
-        benchmarks = {"read": read, "write": write, "seek": seek, "safety": safety, "remote": remote, "import": imports}
+        benchmarks = {"read": read, "write": write, "seek": seek, "safety": safety, "remote": remote,
+                      "transcode": transcode, "import": imports}  # fmt: skip
         benchmarks[options.what](Path(scratch), options.rounds)
 
 
@@ -380,6 +426,47 @@ def remote(scratch: Path, rounds: int) -> None:
     }
     texts = {name: f"COMMON = {COMMON!r}\n{REMOTE}{text}" for name, text in texts.items()}
     _table(texts, ["", 500, 1920, 1080, scratch], rounds, expected=500)
+
+
+def transcode(scratch: Path, rounds: int) -> None:
+    """Film to film by one command, beside the plain command; and in chunks. Seconds of CPU are of all processes."""
+    os.environ["FRAMEBRIDGE_CACHE"] = str(scratch / "cache")
+    for name, (frames, plain, wishes, workers) in TRANSCODES.items():
+        clip = scratch / f"{name}.mp4"
+        _make(clip, frames, ["-c:v", "libx264", "-crf", "22", "-preset", "veryfast", "-g", "30", "-pix_fmt", "yuv420p"])
+        texts = {"ffmpeg": f"{COMMON}{TRANSCODE}PLAIN = {plain!r}\n{PLAIN_TRANSCODE}"}
+        for count in (1, *workers):
+            told = {**wishes, "workers": count}
+            title = "bridge" if count == 1 else f"bridge, {count} workers"
+            texts[title] = f"{COMMON}{TRANSCODE}WISHES = {told!r}\n{BRIDGE_TRANSCODE}"
+        taken: dict[str, list[tuple[float, float]]] = {title: [] for title in texts}
+        for _ in range(rounds):
+            for title, text in texts.items():
+                taken[title].append(_counted(text, [clip, frames, 1920, 1080, scratch], frames))
+        columns = f"{'least s':>9}{'least CPU s':>13}{'s to ffmpeg':>13}{'CPU to ffmpeg':>15}"
+        print(f"{name + f', {frames} frames':<32}{columns}")
+        wall, cpu = (min(column) for column in zip(*taken["ffmpeg"], strict=True))
+        for title, rows in taken.items():
+            one, other = (min(column) for column in zip(*rows, strict=True))
+            print(f"{title:<32}{one:9.2f}{other:13.2f}{one / wall:13.3f}{other / cpu:15.3f}", flush=True)
+
+
+def _counted(text: str, arguments: list[object], expected: int) -> tuple[float, float]:
+    """Run a candidate; give its own seconds, and those of CPU of all the processes that it has started."""
+    read_end, write_end = os.pipe()
+    pid = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-c", text, *map(str, arguments)],
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_DUP2, write_end, 1)],
+    )
+    os.close(write_end)
+    with os.fdopen(read_end) as said:
+        answer = said.read()
+    _, status, used = os.wait4(pid, 0)
+    if status or (found := json.loads(answer))[1] != expected:
+        sys.exit(f"a candidate failed or gave the wrong number of frames ({answer.strip()}): no figure")
+    return found[0], used.ru_utime + used.ru_stime
 
 
 def imports(_scratch: Path, rounds: int) -> None:
