@@ -221,6 +221,10 @@ def test_films_are_joined(film: Path, lavfi: Clips, tmp_path: Path, decoded: Cal
     assert result.seconds == pytest.approx(5.0, abs=0.1)
 
 
+def test_films_are_joined_to_a_gif(film: Path, tmp_path: Path) -> None:
+    assert bridge.transcode([film, film], tmp_path / "a.gif", size=(32, 0), fps=5).frames == 20
+
+
 def test_bytes_in_and_bytes_out(film: Path) -> None:
     result = bridge.transcode(film.read_bytes(), "<bytes>", container="MKV", video_codec="ffv1")
     assert result.data is not None
