@@ -15,353 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Each candidate is a program text. It does its work between two clock readings and prints, as JSON,
-# the seconds and a fact by which the result is checked.
-COMMON = """
-import json, os, subprocess, sys, time
-import numpy as np
-SOURCE, FRAMES, WIDTH, HEIGHT, SCRATCH = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
-FFMPEG = os.environ["FRAMEBRIDGE_FFMPEG"]
-clock = time.perf_counter
-def done(begun, fact):
-    print(json.dumps([clock() - begun, fact]))
-"""
-
-PIPE = """
-begun = clock()
-command = f"exec {FFMPEG} -nostdin -v error -i {SOURCE} -map 0:v:0 -pix_fmt rgb24 -f rawvideo pipe:1 | cat > /dev/null"
-status = subprocess.run(["sh", "-c", command]).returncode
-done(begun, FRAMES if status == 0 else status)
-"""
-
-BRIDGE_READ = """
-import bridge, bridge.catalogue, ffmpeg
-begun = clock()
-count = 0
-with bridge.get_reader(SOURCE) as reader:
-    for frame in reader:
-        count += frame.shape == (HEIGHT, WIDTH, 3)
-done(begun, count)
-"""
-
-IMAGEIO_READ = """
-os.environ["IMAGEIO_FFMPEG_EXE"] = FFMPEG
-import imageio.v2 as imageio, imageio_ffmpeg
-begun = clock()
-count = 0
-for frame in imageio.get_reader(SOURCE, format="ffmpeg"):
-    count += frame.shape == (HEIGHT, WIDTH, 3)
-done(begun, count)
-"""
-
-PYAV_READ = """
-import av
-begun = clock()
-count = 0
-with av.open(SOURCE) as container:
-    container.streams.video[0].thread_type = "AUTO"
-    for frame in container.decode(video=0):
-        count += frame.to_ndarray(format="rgb24").shape == (HEIGHT, WIDTH, 3)
-done(begun, count)
-"""
-
-LOAD = """
-raw = np.fromfile(SOURCE, np.uint8).reshape(FRAMES, HEIGHT, WIDTH, 3)
-target = os.path.join(SCRATCH, f"{os.getpid()}.mp4")
-def counted():
-    command = [FFMPEG, "-v", "error", "-i", target, "-c", "copy", "-f", "framecrc", "-"]
-    listed = subprocess.run(command, capture_output=True)
-    os.remove(target)
-    return sum(not line.startswith(b"#") for line in listed.stdout.splitlines())
-"""
-
-FILE_WRITE = """
-begun = clock()
-subprocess.run([FFMPEG, "-nostdin", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
-    "-s", f"{WIDTH}x{HEIGHT}", "-r", "30", "-i", SOURCE,
-    "-c:v", "libx264", "-preset", "ultrafast", "-crf", "23", "-pix_fmt", "yuv420p", target])
-taken = clock()
-done(begun + clock() - taken, counted())
-"""
-
-BRIDGE_WRITE = """
-import bridge, bridge.catalogue, ffmpeg
-begun = clock()
-with bridge.get_writer(target, fps=30, quality=None, output_params=["-preset", "ultrafast", "-crf", "23"]) as writer:
-    for frame in raw:
-        writer.append_data(frame)
-taken = clock()
-done(begun + clock() - taken, counted())
-"""
-
-IMAGEIO_WRITE = """
-os.environ["IMAGEIO_FFMPEG_EXE"] = FFMPEG
-import imageio.v2 as imageio, imageio_ffmpeg
-begun = clock()
-with imageio.get_writer(target, fps=30, macro_block_size=1, quality=None, codec="libx264",
-        output_params=["-preset", "ultrafast", "-crf", "23"]) as writer:
-    for frame in raw:
-        writer.append_data(frame)
-taken = clock()
-done(begun + clock() - taken, counted())
-"""
-
-# The same work at each level of trust, which is the first word of the text.
-TRUSTING = "import bridge; bridge.configure(trust=TRUST)"
-
-SAFE_PICTURES = """
-import bridge, bridge.catalogue
-bridge.imread(SOURCE)
-begun = clock()
-count = sum(bridge.imread(SOURCE).shape == (HEIGHT, WIDTH, 3) for _ in range(FRAMES))
-done(begun, count)
-"""
-
-# The pictures of a folder; the fact is how many came whole.
-STILLS = """
-from pathlib import Path
-files = sorted(Path(SOURCE).iterdir())
-def whole(image):
-    return image.shape[:2] == (HEIGHT, WIDTH)
-"""
-
-BRIDGE_MANY = """
-import bridge, bridge.many
-begun = clock()
-done(begun, sum(whole(image) for image in bridge.imread_many(files)))
-"""
-
-BRIDGE_ONE_BY_ONE = """
-import bridge, bridge.catalogue
-begun = clock()
-done(begun, sum(whole(bridge.imread(file)) for file in files))
-"""
-
-IMAGEIO_ONE_BY_ONE = """
-import imageio.v2 as imageio
-imageio.imread(files[0])
-begun = clock()
-done(begun, sum(whole(imageio.imread(file)) for file in files))
-"""
-
-# A hundred frames in random order; each carries its own number, and the fact is how many came right.
-SEEK = """
-import random
-WANTED = random.Random(7).sample(range(FRAMES), 100)
-def number(frame):
-    return sum(1 << bit for bit in range(12) if frame[8, 16 * bit + 8, 1] > 128)
-def right(frames):
-    return sum(number(frame) == index for frame, index in zip(frames, WANTED, strict=True))
-"""
-
-BRIDGE_SEEK = """
-import tempfile
-os.environ["FRAMEBRIDGE_CACHE"] = tempfile.mkdtemp(dir=SCRATCH)  # no index of an earlier run
-import bridge, bridge.catalogue, ffmpeg
-from bridge.process.tools import toolbox
-toolbox().abilities("ffmpeg"), toolbox().get("ffprobe")
-begun = clock()
-with bridge.get_reader(SOURCE) as reader:
-    frames = reader.get_batch(WANTED)
-taken = clock()
-done(begun + clock() - taken, right(frames))
-"""
-
-PYAV_SEEK = """
-import av, bisect
-begun = clock()
-with av.open(SOURCE) as container:
-    stream = container.streams.video[0]
-    packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.pts is not None]
-with av.open(SOURCE) as container:
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    times = sorted(pts for pts, _ in packets)
-    keys = sorted(pts for pts, key in packets if key)
-    found, decoder, at = {}, None, None
-    for index in sorted(WANTED):
-        pts = times[index]
-        key = keys[bisect.bisect_right(keys, pts) - 1]
-        if at is None or key > at:
-            container.seek(key, stream=stream)
-            decoder = container.decode(stream)
-        for frame in decoder:
-            if frame.pts == pts:
-                found[index], at = frame.to_ndarray(format="rgb24"), pts
-                break
-    frames = np.stack([found[index] for index in WANTED])
-taken = clock()
-done(begun + clock() - taken, right(frames))
-"""
-
-DECORD_SEEK = """
-import decord
-begun = clock()
-frames = decord.VideoReader(SOURCE).get_batch(WANTED).asnumpy()
-taken = clock()
-done(begun + clock() - taken, right(frames))
-"""
-
-TORCHCODEC_SEEK = """
-from torchcodec.decoders import VideoDecoder
-begun = clock()
-decoder = VideoDecoder(SOURCE, dimension_order="NHWC", seek_mode="exact", num_ffmpeg_threads=0)
-frames = decoder.get_frames_at(indices=WANTED).data.numpy()
-taken = clock()
-done(begun + clock() - taken, right(frames))
-"""
-
-# Frames between two processes: each carries its number in its first and last bytes, which the sender writes into the
-# pixels that it has, and the receiver, who is timed, reads. No frame is lost, none is packed.
-REMOTE = """
-WARM = 20
-SHAPE = (HEIGHT, WIDTH, 3)
-def started(text, *arguments):
-    command = [sys.executable, "-c", COMMON + text, *sys.argv[1:6], *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-def right(number, frame):
-    flat = frame.reshape(-1)
-    return frame.shape == SHAPE and [*flat[:3], *flat[-3:]] == [number % 251] * 6
-def received(next_frame):
-    for number in range(WARM):
-        assert right(number, next_frame()), number
-    begun = clock()
-    count = sum(right(number, next_frame()) for number in range(WARM, WARM + FRAMES))
-    done(begun, count)
-"""
-
-IMAGEZMQ_SEND = """
-import imagezmq
-sender = imagezmq.ImageSender(connect_to=sys.argv[6])
-frame = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
-flat = frame.reshape(-1)
-for number in range(20 + FRAMES):
-    flat[:3] = flat[-3:] = number % 251
-    sender.send_image("a", frame)
-"""
-
-IMAGEZMQ_RECEIVE = """
-import imagezmq
-hub = imagezmq.ImageHub(open_port=ADDRESS)
-sender = started(IMAGEZMQ_SEND, ADDRESS)
-def next_frame():
-    _, frame = hub.recv_image()
-    hub.send_reply(b"OK")
-    return frame
-received(next_frame)
-sender.wait(20)
-"""
-
-NETGEAR_RAW = "RAW = {'logging': False, 'jpeg_compression': False}"
-
-NETGEAR_SEND = """
-from vidgear.gears import NetGear
-sender = NetGear(address="127.0.0.1", port=sys.argv[6], protocol="tcp", pattern=1, receive_mode=False, **RAW)
-frame = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
-flat = frame.reshape(-1)
-for number in range(30 + FRAMES):  # what is last on its way when it closes is lost
-    flat[:3] = flat[-3:] = number % 251
-    sender.send(frame)
-sender.close()
-"""
-
-NETGEAR_RECEIVE = """
-import socket
-from vidgear.gears import NetGear
-with socket.socket() as free:
-    free.bind(("127.0.0.1", 0))
-    PORT = str(free.getsockname()[1])
-hub = NetGear(address="127.0.0.1", port=PORT, protocol="tcp", pattern=1, receive_mode=True, **RAW)
-sender = started(NETGEAR_SEND, PORT)
-received(hub.recv)
-sender.kill()
-sys.stdout.flush()
-os._exit(0)  # its thread complains at the end
-"""
-
-BRIDGE_SEND = """
-import tempfile, time
-from bridge.remote.wire import Layout, Stamp
-from bridge_workers.serve import Server, serve
-COPY = sys.argv[7] == "copy"
-FRAME = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
-class Feed:
-    layout = Layout(dtype=np.dtype("u1"), shape=(HEIGHT, WIDTH, 3), pixels="rgb24")
-    description = {}
-    number = 0
-    def fill(self, memory):
-        if COPY:
-            memory[:] = memoryview(FRAME).cast("B")
-        memory[:3] = memory[-3:] = bytes([self.number % 251] * 3)
-        self.number += 1
-        return Stamp(captured=time.monotonic_ns())
-    def close(self):
-        pass
-class Source:
-    def describe(self):
-        return {}
-    def share(self, options):
-        return None
-    def open(self, options):
-        return Feed()
-serve(Server("bench", Source()), sys.argv[6])
-"""
-
-BRIDGE_RECEIVE = """
-import tempfile
-from bridge.remote.client import Client
-with tempfile.TemporaryDirectory() as folder:
-    sender = started(BRIDGE_SEND, folder, COPY)
-    assert sender.stdout.readline() == "ready\\n"
-    with Client(folder) as client, client.open(delivery="lossless") as stream:
-        received(lambda: stream.read().array)
-    sender.terminate()
-    sender.wait(20)
-"""
-
-# A screen, so many times, as RGB arrays; the picture on it is known, and the last one that came is compared with it.
-SHOWN = """
-shown = np.load(os.path.join(SCRATCH, "shown.npy"))
-def checked(image):
-    return FRAMES if np.array_equal(image, shown) else -1
-"""
-
-MSS_SCREEN = """
-import mss
-with mss.MSS() as screen:
-    place = screen.monitors[1]
-    screen.grab(place)
-    begun = clock()
-    for _ in range(FRAMES):
-        shot = screen.grab(place)
-        image = np.frombuffer(shot.rgb, np.uint8).reshape(shot.height, shot.width, 3)
-    taken = clock()
-done(begun + clock() - taken, checked(image))
-"""
-
-BRIDGE_SCREEN = """
-import bridge
-bridge.imread("<screen>")
-begun = clock()
-for _ in range(FRAMES):
-    image = bridge.imread("<screen>")
-taken = clock()
-done(begun + clock() - taken, checked(image))
-"""
-
-X11GRAB_SCREEN = """
-command = [FFMPEG, "-nostdin", "-v", "error", "-f", "x11grab", "-draw_mouse", "0", "-framerate", "1000"]
-command += ["-i", SOURCE, "-pix_fmt", "rgb24", "-f", "rawvideo", "pipe:1"]
-with subprocess.Popen(command, stdout=subprocess.PIPE) as grabbing:
-    image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
-    grabbing.stdout.readinto(image.data.cast("B"))
-    begun = clock()
-    for _ in range(FRAMES):
-        grabbing.stdout.readinto(image.data.cast("B"))
-    taken = clock()
-    grabbing.kill()
-done(begun + clock() - taken, checked(image))
-"""
+from lib import candidates as programs
 
 
 def main() -> None:
@@ -381,10 +35,10 @@ def read(scratch: Path, rounds: int) -> None:
     clip = scratch / "clip.mp4"
     _make(clip, 300, ["-c:v", "libx264", "-crf", "22", "-pix_fmt", "yuv420p"])
     candidates = {
-        "ffmpeg | cat > /dev/null": PIPE,
-        "bridge": BRIDGE_READ,
-        "imageio v2, same ffmpeg": IMAGEIO_READ,
-        "PyAV, AUTO threads": PYAV_READ,
+        "ffmpeg | cat > /dev/null": programs.PIPE,
+        "bridge": programs.BRIDGE_READ,
+        "imageio v2, same ffmpeg": programs.IMAGEIO_READ,
+        "PyAV, AUTO threads": programs.PYAV_READ,
     }
     _table(candidates, [clip, 300, 1920, 1080, scratch], rounds, expected=300)
 
@@ -394,9 +48,9 @@ def write(scratch: Path, rounds: int) -> None:
     raw = scratch / "frames.rgb"
     _make(raw, 120, ["-pix_fmt", "rgb24", "-f", "rawvideo"])
     candidates = {
-        "ffmpeg -f rawvideo -i FILE": LOAD + FILE_WRITE,
-        "bridge": LOAD + BRIDGE_WRITE,
-        "imageio v2, same ffmpeg": LOAD + IMAGEIO_WRITE,
+        "ffmpeg -f rawvideo -i FILE": programs.LOAD + programs.FILE_WRITE,
+        "bridge": programs.LOAD + programs.BRIDGE_WRITE,
+        "imageio v2, same ffmpeg": programs.LOAD + programs.IMAGEIO_WRITE,
     }
     _table(candidates, [raw, 120, 1920, 1080, scratch], rounds, expected=120)
 
@@ -408,12 +62,12 @@ def seek(scratch: Path, rounds: int) -> None:
     label = f"color=c=gray:s=192x16:r=30,format=gray,geq=lum='{drawn}',format=yuv420p"
     _make(clip, frames, ["-c:v", "libx264", "-crf", "22", "-bf", "3", "-g", "250", "-pix_fmt", "yuv420p"], label)
     candidates = {
-        "decord get_batch": DECORD_SEEK,
-        "bridge": BRIDGE_SEEK,
-        "torchcodec get_frames_at": TORCHCODEC_SEEK,
-        "PyAV, index, seek, decode": PYAV_SEEK,
+        "decord get_batch": programs.DECORD_SEEK,
+        "bridge": programs.BRIDGE_SEEK,
+        "torchcodec get_frames_at": programs.TORCHCODEC_SEEK,
+        "PyAV, index, seek, decode": programs.PYAV_SEEK,
     }
-    candidates = {name: SEEK + text for name, text in candidates.items()}
+    candidates = {name: programs.SEEK + text for name, text in candidates.items()}
     _table(candidates, [clip, frames, 1920, 1080, scratch], rounds, expected=100)
 
 
@@ -430,8 +84,12 @@ def screen(scratch: Path, rounds: int) -> None:
         np.save(scratch / "shown.npy", shown)
         Display(name=name, buffer=scratch / "Xvfb_screen0").show(shown)
         os.environ["DISPLAY"] = name
-        candidates = {"mss": MSS_SCREEN, "bridge": BRIDGE_SCREEN, "ffmpeg x11grab, a stream": X11GRAB_SCREEN}
-        candidates = {name: SHOWN + text for name, text in candidates.items()}
+        candidates = {
+            "mss": programs.MSS_SCREEN,
+            "bridge": programs.BRIDGE_SCREEN,
+            "ffmpeg x11grab, a stream": programs.X11GRAB_SCREEN,
+        }
+        candidates = {name: programs.SHOWN + text for name, text in candidates.items()}
         _table(candidates, [name, 100, 1920, 1080, scratch], rounds, expected=100)
     finally:
         server.terminate()
@@ -450,12 +108,14 @@ def stills(scratch: Path, rounds: int) -> None:
         _make(folder / f"%03d-{name}", count, options, size=(width, height))
         print(f"{count} pictures {name}")
         candidates = {
-            "imageio v2, one by one": STILLS + IMAGEIO_ONE_BY_ONE,
-            "bridge": STILLS + BRIDGE_MANY,
-            "bridge.imread, one by one": STILLS + BRIDGE_ONE_BY_ONE,
+            "imageio v2, one by one": programs.STILLS + programs.IMAGEIO_ONE_BY_ONE,
+            "bridge": programs.STILLS + programs.BRIDGE_MANY,
+            "bridge.imread, one by one": programs.STILLS + programs.BRIDGE_ONE_BY_ONE,
         }
         if count > 100:  # of large ones that takes minutes
-            candidates["the same, no warm way"] = STILLS + "os.environ['FRAMEBRIDGE_WARM'] = 'none'" + BRIDGE_ONE_BY_ONE
+            candidates["the same, no warm way"] = (
+                programs.STILLS + "os.environ['FRAMEBRIDGE_WARM'] = 'none'" + programs.BRIDGE_ONE_BY_ONE
+            )
         _table(candidates, [folder, count, width, height, scratch], rounds, expected=count)
 
 
@@ -466,10 +126,13 @@ def safety(scratch: Path, rounds: int) -> None:
     source = ["-f", "lavfi", "-i", "testsrc2=s=256x256", "-frames:v", "1", str(picture)]
     subprocess.run([os.environ["FRAMEBRIDGE_FFMPEG"], "-nostdin", "-v", "error", *source], check=True)
     for text, arguments in (
-        (BRIDGE_READ, [clip, 300, 1920, 1080, scratch]),
-        (SAFE_PICTURES, [picture, 50, 256, 256, scratch]),
+        (programs.BRIDGE_READ, [clip, 300, 1920, 1080, scratch]),
+        (programs.SAFE_PICTURES, [picture, 50, 256, 256, scratch]),
     ):
-        texts = {trust: f"TRUST = {trust!r}\n{COMMON}{TRUSTING}{text}" for trust in ("trusted", "normal", "untrusted")}
+        texts = {
+            trust: f"TRUST = {trust!r}\n{programs.COMMON}{programs.TRUSTING}{text}"
+            for trust in ("trusted", "normal", "untrusted")
+        }
         count = int(str(arguments[1]))
         times = _rounds(texts, arguments, rounds, expected=count)
         print(
@@ -484,14 +147,58 @@ def safety(scratch: Path, rounds: int) -> None:
 
 def remote(scratch: Path, rounds: int) -> None:
     """1080p rgb24 from the memory of one process into an array of another, 500 frames, as fast as they go."""
+    raw = programs.NETGEAR_RAW
+    ours = f"BRIDGE_SEND = {programs.BRIDGE_SEND!r}\n{programs.BRIDGE_RECEIVE}"
+    theirs = f"IMAGEZMQ_SEND = {programs.IMAGEZMQ_SEND!r}\n{programs.IMAGEZMQ_RECEIVE}"
     texts = {
-        "bridge": f"COPY = 'none'\nBRIDGE_SEND = {BRIDGE_SEND!r}\n{BRIDGE_RECEIVE}",
-        "bridge, one copy in": f"COPY = 'copy'\nBRIDGE_SEND = {BRIDGE_SEND!r}\n{BRIDGE_RECEIVE}",
-        "imagezmq": f"ADDRESS = 'ipc://{scratch}/i'\nIMAGEZMQ_SEND = {IMAGEZMQ_SEND!r}\n{IMAGEZMQ_RECEIVE}",
-        "NetGear": f"NETGEAR_SEND = {NETGEAR_RAW + NETGEAR_SEND!r}\n{NETGEAR_RAW}{NETGEAR_RECEIVE}",
+        "bridge": f"COPY = 'none'\n{ours}",
+        "bridge, one copy in": f"COPY = 'copy'\n{ours}",
+        "imagezmq": f"ADDRESS = 'ipc://{scratch}/i'\n{theirs}",
+        "NetGear": f"NETGEAR_SEND = {raw + programs.NETGEAR_SEND!r}\n{raw}{programs.NETGEAR_RECEIVE}",
     }
-    texts = {name: f"COMMON = {COMMON!r}\n{REMOTE}{text}" for name, text in texts.items()}
+    texts = {name: f"COMMON = {programs.COMMON!r}\n{programs.REMOTE}{text}" for name, text in texts.items()}
     _table(texts, ["", 500, 1920, 1080, scratch], rounds, expected=500)
+
+
+def transcode(scratch: Path, rounds: int) -> None:
+    """Film to film by one command, beside the plain command; and in chunks. Seconds of CPU are of all processes."""
+    os.environ["FRAMEBRIDGE_CACHE"] = str(scratch / "cache")
+    for name, (frames, plain, wishes, workers) in programs.TRANSCODES.items():
+        clip = scratch / f"{name}.mp4"
+        _make(clip, frames, ["-c:v", "libx264", "-crf", "22", "-preset", "veryfast", "-g", "30", "-pix_fmt", "yuv420p"])
+        texts = {"ffmpeg": f"{programs.COMMON}{programs.TRANSCODE}PLAIN = {plain!r}\n{programs.PLAIN_TRANSCODE}"}
+        for count in (1, *workers):
+            told = {**wishes, "workers": count}
+            title = "bridge" if count == 1 else f"bridge, {count} workers"
+            texts[title] = f"{programs.COMMON}{programs.TRANSCODE}WISHES = {told!r}\n{programs.BRIDGE_TRANSCODE}"
+        taken: dict[str, list[tuple[float, float]]] = {title: [] for title in texts}
+        for _ in range(rounds):
+            for title, text in texts.items():
+                taken[title].append(_counted(text, [clip, frames, 1920, 1080, scratch], frames))
+        columns = f"{'least s':>9}{'least CPU s':>13}{'s to ffmpeg':>13}{'CPU to ffmpeg':>15}"
+        print(f"{name + f', {frames} frames':<32}{columns}")
+        wall, cpu = (min(column) for column in zip(*taken["ffmpeg"], strict=True))
+        for title, rows in taken.items():
+            one, other = (min(column) for column in zip(*rows, strict=True))
+            print(f"{title:<32}{one:9.2f}{other:13.2f}{one / wall:13.3f}{other / cpu:15.3f}", flush=True)
+
+
+def _counted(text: str, arguments: list[object], expected: int) -> tuple[float, float]:
+    """Run a candidate; give its own seconds, and those of CPU of all the processes that it has started."""
+    read_end, write_end = os.pipe()
+    pid = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-c", text, *map(str, arguments)],
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_DUP2, write_end, 1)],
+    )
+    os.close(write_end)
+    with os.fdopen(read_end) as said:
+        answer = said.read()
+    _, status, used = os.wait4(pid, 0)
+    if status or (found := json.loads(answer))[1] != expected:
+        sys.exit(f"a candidate failed or gave the wrong number of frames ({answer.strip()}): no figure")
+    return found[0], used.ru_utime + used.ru_stime
 
 
 def imports(_scratch: Path, rounds: int) -> None:
@@ -514,7 +221,7 @@ def imports(_scratch: Path, rounds: int) -> None:
 
 
 def _table(candidates: dict[str, str], arguments: list[object], rounds: int, expected: int) -> None:
-    texts = {name: COMMON + text for name, text in candidates.items()}
+    texts = {name: programs.COMMON + text for name, text in candidates.items()}
     times = _rounds(texts, arguments, rounds, expected)
     limit = next(iter(times.values()))
     print(f"{'candidate':<28}{'median s':>9}{'least s':>9}{'frames/s':>10}{'of the limit':>14}{'bridge is':>11}")
@@ -577,6 +284,7 @@ BENCHMARKS = {
     "screen": screen,
     "safety": safety,
     "remote": remote,
+    "transcode": transcode,
     "import": imports,
 }
 

@@ -116,6 +116,8 @@ def code_video(
     if wish.codec == "copy":
         return Coded(options=("-c:v", "copy"))
     encoder, name = encoder_for(container, wish.codec, abilities, tool)
+    for wanted in wish.filters:
+        abilities.need("filters", wanted.partition("=")[0], tool)
     family = CODECS.get(name, Codec(encoders=(encoder,), pixels=None))
     pixels, extra, changes = _pixels(wish, video, family, name)
     _check_even(wish, video, pixels, name)

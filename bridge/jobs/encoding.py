@@ -233,12 +233,15 @@ class _Plain:
         )  # fmt: skip
 
     def _chain(self, coded: Coded) -> list[str]:
-        chain = ",".join(coded.filters)
-        if self.container.muxer == "gif":
-            chain += "," if chain else ""
-            chain += "split[frames][seen];[seen]palettegen=stats_mode=diff:reserve_transparent=1[colours];"
-            chain += "[frames][colours]paletteuse=dither=sierra2_4a:diff_mode=rectangle"
+        chain = self._coloured(coded.filters)
         return ["-vf", chain] if chain else []
+
+    def _coloured(self, filters: Sequence[str]) -> str:
+        """Give a chain of filters, behind which a GIF gets its colours."""
+        if self.container.muxer == "gif":
+            palette = "split[frames][seen];[seen]palettegen=stats_mode=diff:reserve_transparent=1[colours]"
+            filters = [*filters, f"{palette};[frames][colours]paletteuse=dither=sierra2_4a:diff_mode=rectangle"]
+        return ",".join(filters)
 
     def _sounds(self, cut: Cut | None) -> list[str]:
         """Give the words for all audio streams."""
@@ -247,6 +250,8 @@ class _Plain:
         streams = self.film.sounds if wish.codec != "none" else []
         if streams and not self.container.audio:
             self.changes.append("the sound was left out")
+        if wish.loudness is not None:
+            self.abilities.need("filters", "loudnorm", self.tool)
         for number, stream in enumerate(streams if self.container.audio else ()):
             coded = code_audio(wish, stream, self.container, self.abilities, self.tool, cut=cut is not None)
             self.changes += coded.changes
@@ -402,7 +407,7 @@ class _Joined(_Plain):
                 parts.append(f"[{number}:{film.sounds[0].index}]{form}[a{number}]")
                 pads += f"[a{number}]"
         parts.append(f"{pads}concat=n={len(self.films)}:v=1:a={int(self._heard)}[joined]{'[a]' if self._heard else ''}")
-        parts.append(f"[joined]{','.join(coded.filters) or 'null'}[v]")
+        parts.append(f"[joined]{self._coloured(coded.filters) or 'null'}[v]")
         return ";".join(parts)
 
     def _sounds(self, cut: Cut | None) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from bridge.jobs.encoding import Found, making, reads
 from bridge.jobs.job import Audio, Job, Keep, Trim, Video
 from bridge.jobs.step import Step, made
 from bridge.jobs.survey import Survey
+from bridge.process.launch import Scratch
 from bridge.process.tools import toolbox
 
 if TYPE_CHECKING:
@@ -97,8 +97,11 @@ def quality(bench: Bench, container: Container) -> Generator[Progress, None, Qua
     check, target = ("vmaf", wish.target_vmaf) if wish.target_vmaf is not None else ("ssim", wish.target_ssim)
     checks.can(check)
     best, worst = _scale(bench, container)
-    with tempfile.TemporaryDirectory(prefix="framebridge-") as folder:
-        probe = Path(folder) / "probe.mkv"
+    scratch = Scratch()
+    with contextlib.ExitStack() as stack:
+        stack.callback(scratch.drop)
+        scratch.make({})
+        probe = Path(scratch.path) / "probe.mkv"
         yield from _take(bench, probe)
         tried: dict[float, float] = {}
         with Survey(probe, bench.order.limits) as film:

@@ -116,7 +116,7 @@ def test_what_is_not_wanted_is_left_out(full: Path, tmp_path: Path) -> None:
 UNEVEN = "select='not(mod(n,3))+eq(mod(n,7),2)'"
 
 
-@pytest.mark.parametrize("container", ["mp4", "mkv", "mov", "ts", "nut", "webm"])
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts", "webm"])
 def test_uneven_times_are_kept(lavfi: Clips, tmp_path: Path, decoded: Callable[..., Rows], container: str) -> None:
     source = lavfi("uneven.mp4", f"{PATTERN},{UNEVEN}", *FAST, "-fps_mode", "passthrough")
     target = tmp_path / f"a.{container}"
@@ -137,8 +137,10 @@ def _open_gop(lavfi: Clips) -> Path:
     )
 
 
-@pytest.mark.parametrize("part", [(0, 7), (13, 14), (24, 50), (37, 41)])
-@pytest.mark.parametrize("kind", ["mov", "mkv", "ts"])
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [("mov", (0, 7)), ("mov", (24, 50)), ("mkv", (13, 14)), ("mkv", (37, 41)), ("ts", (13, 14)), ("ts", (24, 50))],
+)
 def test_parts_are_exact_to_the_frame(
     lavfi: Clips, tmp_path: Path, decoded: Callable[..., Rows], part: tuple[int, int], kind: str
 ) -> None:
@@ -168,7 +170,7 @@ def test_parts_by_seconds_take_their_sound_along(film: Path, tmp_path: Path) -> 
 
 def test_colours_that_are_not_told_are_told_as_readers_take_them(lavfi: Clips, tmp_path: Path) -> None:
     small = lavfi("s.mkv", PATTERN, *FAST)
-    large = lavfi("l.mkv", "testsrc2=size=1920x1080:rate=5:duration=0.4", *FAST)
+    large = lavfi("l.mkv", "testsrc2=size=1920x1080:rate=5:duration=0.2", *FAST)
     drawn = lavfi("d.mkv", PATTERN, "-c:v", "ffv1", "-pix_fmt", "bgr0")
     for source, matrix in ((small, "smpte170m"), (large, "bt709"), (drawn, "smpte170m")):
         bridge.transcode(source, tmp_path / "a.mp4", speed="ultrafast")
@@ -204,7 +206,7 @@ def test_the_archive_is_lossless(film: Path, tmp_path: Path, decoded: Callable[.
     [("web", "a.mp4", (96, 64)), ("proxy", "a.mp4", (810, 540)), ("gif", "a.gif", (480, 320))],
 )
 def test_presets(film: Path, tmp_path: Path, preset: str, name: str, size: tuple[int, int]) -> None:
-    bridge.transcode(film, tmp_path / name, preset=preset)
+    bridge.transcode(film, tmp_path / name, preset=preset, end=0.4)
     assert bridge.imread(tmp_path / name).shape[1::-1] == size
 
 
@@ -217,6 +219,10 @@ def test_films_are_joined(film: Path, lavfi: Clips, tmp_path: Path, decoded: Cal
     steps = [b[0] - a[0] for a, b in itertools.pairwise(frames)]
     assert min(steps) > 0.03
     assert result.seconds == pytest.approx(5.0, abs=0.1)
+
+
+def test_films_are_joined_to_a_gif(film: Path, tmp_path: Path) -> None:
+    assert bridge.transcode([film, film], tmp_path / "a.gif", size=(32, 0), fps=5).frames == 20
 
 
 def test_bytes_in_and_bytes_out(film: Path) -> None:
@@ -248,7 +254,7 @@ def test_silence_has_no_loudness(lavfi: Clips, tmp_path: Path) -> None:
 
 
 def test_a_quality_is_found(lavfi: Clips, tmp_path: Path) -> None:
-    source = lavfi("n.mkv", "testsrc2=size=160x120:rate=25:duration=3,noise=alls=40:allf=t", *FAST, "-qp", "10")
+    source = lavfi("q.mkv", "testsrc2=size=64x48:rate=25:duration=1,noise=alls=40:allf=t", *FAST, "-qp", "10")
     result = bridge.transcode(source, tmp_path / "a.mp4", target_ssim=0.9, speed="ultrafast", check="ssim")
     assert result.found["ssim"] >= 0.9
     assert result.checks["ssim"] == pytest.approx(result.found["ssim"], abs=0.03)
@@ -290,16 +296,13 @@ def test_the_same_job_again_is_done_at_once(film: Path, tmp_path: Path) -> None:
     before = target.stat()
     assert not made()
     assert target.stat().st_mtime_ns == before.st_mtime_ns
-    assert made(again=True)
     assert made(audio_codec="none")  # another job
     assert made()
     os.utime(source, (1, 1))  # another film, for all we know
     assert made()
-    assert not made()
     target.write_bytes(target.read_bytes() + b"!")  # not what was made
     assert made()
-    target.unlink()
-    assert made()
+    assert made(again=True)
 
 
 def test_the_sidecar_says_what_was_done_and_goes_along(
