@@ -1,7 +1,8 @@
 """Whether a film may be made in chunks, and whether that pays. Tables, and how to look in them.
 
-Figures are CPU seconds of ffmpeg 5.1 on one core of a usual server, for encoders at their usual speed. They are right
-within a factor of three or so, which is enough: what decides is whether the encoder would use the cores by itself.
+Figures are CPU seconds of ffmpeg 5.1 on one core of a usual server, for encoders at their usual speed: those of VP9,
+x264 and owdenoise were measured, the others are estimates within a factor of three or so. What decides is how many
+cores the one command would keep busy.
 """
 
 from __future__ import annotations
