@@ -47,7 +47,6 @@ _ENCODERS: dict[str, _Encoder] = {
     "libsvtav1": _Encoder(cost=0.3, cores=8),
     "libx264": _Encoder(cost=0.15, cores=12),
     "libx265": _Encoder(cost=0.5, cores=8),
-    "mpeg2video": _Encoder(cost=0.03, cores=4),
     "mpeg4": _Encoder(cost=0.03, cores=4),
     "ffv1": _Encoder(cost=0.05, cores=4),
     "prores_ks": _Encoder(cost=0.15, cores=4),
