@@ -155,10 +155,8 @@ class Server:
         self.listen(f"ipc://{folder}/{CONTROL}")
         self._paths.append(f"{folder}/{CONTROL}")
 
-    def _watch(self, what: Any, handler: Callable[[], None]) -> None:
-        import zmq
-
-        self._poller.register(what, zmq.POLLIN)
+    def _watch(self, what: Any, handler: Callable[[], None], events: int = 1) -> None:
+        self._poller.register(what, events)  # 1 is zmq.POLLIN
         self._handlers[what] = handler
 
     def _unwatch(self, what: Any) -> None:
@@ -280,7 +278,7 @@ class Server:
                 if isinstance(message, wire.Hello):
                     self._greet(key, message, parts[-1].get(zmq.SRCFD))
                 elif peer is not None:
-                    self._handle(peer, message)
+                    self._heard(peer, message)
                 else:
                     self._refuse(key, WorkerLost("the worker does not know this connection any more"), quiet=True)
             except WireError as error:
@@ -301,6 +299,8 @@ class Server:
             self._forget(self._peers[key])
 
     def _greet(self, key: tuple[zmq.Socket[Any], bytes], message: wire.Hello, fd: Any) -> None:
+        import zmq
+
         if key in self._peers:
             raise WireError("a connection says hello twice")
         router, name = key
@@ -316,9 +316,16 @@ class Server:
         if isinstance(fd, int):
             self._by_fd[router, fd] = peer
         if line is not None:
-            self._watch(line.fileno(), functools.partial(self._line_heard, peer, line.fileno()))
+            # Only for its end; what is said on it is heard when there is use for that.
+            self._watch(line.fileno(), functools.partial(self._lose, peer, "its line has ended"), zmq.POLLERR)
         self.counts["peers"] += 1
         peer.send(self._hello)
+
+    def _heard(self, peer: Peer, message: wire.Message) -> None:
+        if peer.line is None or self._ring.hear(peer.line):
+            self._handle(peer, message)
+        else:
+            self._lose(peer, "what it says on its line is not understood")
 
     def _handle(self, peer: Peer, message: wire.Message) -> None:
         if isinstance(message, wire.Credit):
@@ -396,8 +403,7 @@ class Server:
     def _asked(self, peer: Peer, message: wire.Ask) -> None:
         descriptors: list[int] = []
         if message.descriptors and peer.line is not None:
-            self._line_heard(peer, peer.line.fileno())  # they were sent before
-            descriptors = peer.line.received(message.number)
+            descriptors = peer.line.received(message.number)  # they were sent, and heard, before
         if len(descriptors) != message.descriptors:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -464,16 +470,6 @@ class Server:
                 self._ring.give_back(slot)
 
     # Ends of others
-
-    def _line_heard(self, peer: Peer, watched: int) -> None:
-        line = peer.line
-        done = line.heard() if line is not None else None
-        if line is None or done is None:
-            self._unwatch(watched)
-            self._lose(peer, "its line has ended")
-            return
-        for number in done:
-            self._ring.release(number, line)
 
     def _monitored(self, router: zmq.Socket[Any], monitor: zmq.Socket[Any]) -> None:
         import zmq
