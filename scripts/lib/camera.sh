@@ -94,6 +94,7 @@ run_guest() {
     job=$(mktemp -d)
     {
         printf 'export HOME=/run/tmp TMPDIR=/run/tmp PATH=%q LC_ALL=C.UTF-8\n' "$PATH"
+        # shellcheck disable=SC2153 # setup.sh sets it
         printf 'cd %q || exit\n' "$ROOT"
         printf '%q ' "$@"
         echo
