@@ -129,7 +129,7 @@ setup_programs() {
 setup_witnesses() {
     local package
     for package in $(gs_version >/dev/null || echo ghostscript) $(magick_extra) $(have strace || echo strace) \
-        $(have Xvfb || echo xvfb) $(have xclip || echo xclip); do
+        $(have Xvfb || echo xvfb) $(have xclip || echo xclip) $(have ip || echo iproute2); do
         (am_root && apt_install "$package") ||
             say "without $package some tests cannot run; to get it: $(install_line "$package")"
     done

@@ -92,8 +92,8 @@ def _add_options(parser: argparse.ArgumentParser, kind: Kind, *, publishing: boo
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker that the command line names until it is told to end; give the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0] not in (*KINDS, "keygen") and not given[0].startswith("-"):
-        given.insert(0, "file")  # `framebridge-worker FILE` is short for that
+    if "--publish" in given[1:] and given[0] not in KINDS and not given[0].startswith("-"):
+        given.insert(0, "file")  # `framebridge-worker FILE --publish ADDRESS` is short for that
     options = _parser(given).parse_args(given)
     if options.kind != "keygen" and not KINDS[options.kind].slots:
         status: int = importlib.import_module(KINDS[options.kind].module).run(options)
