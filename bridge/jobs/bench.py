@@ -91,11 +91,12 @@ class _Clock:
 
 
 class Bench:
-    """What the steps of one job share: its order, its films, its clock, and what they have done so far."""
+    """What the steps of one job share: its order, its films, its end, its clock, and what they have done so far."""
 
-    def __init__(self, order: Order, films: Sequence[Survey]) -> None:
+    def __init__(self, order: Order, films: Sequence[Survey], stack: contextlib.ExitStack) -> None:
         self.order = order
         self.films = films
+        self.stack = stack
         self.clock = _Clock(order)
         self.done: list[Done] = []
         self.commands: list[tuple[str, ...]] = []  # of chunks

@@ -77,6 +77,8 @@ class How:
         As of `bridge.jobs.executors.gather`.
     deadline, stall : float or None
         Seconds that a chunk may take in all, and from one frame to the next.
+    threads : int or None
+        How many each encoder takes; None leaves that to who encodes.
     stop : Stop
         Stops it from elsewhere.
     """
@@ -85,6 +87,7 @@ class How:
     executor: Any = None
     deadline: float | None = None
     stall: float | None = STALL
+    threads: int | None = None
     stop: Stop = field(default_factory=Stop)
 
 
@@ -121,7 +124,7 @@ def make(
         As of `gather`; what is finished stays in the folder, and the same call goes on there.
     """
     tally = _Tally(plan)
-    specs = [{**spec, "stall": how.stall} for spec in specs_of(recipe, plan, film, folder.path)]
+    specs = list(specs_of(recipe, plan, how, film, folder.path))
     longest = sorted(range(len(specs)), key=lambda number: -plan.chunks[number].frames)
     given = [specs[number] for number in longest]
     results: dict[int, dict[str, Any]] = {}

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +28,12 @@ from bridge.process.tools import toolbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from bridge.jobs.chunks import Recipe
+    from bridge.jobs.chunks import How, Recipe
     from bridge.jobs.plan import Plan
 
-__all__ = ["identity", "observers", "specs_of", "times_of", "work"]
+__all__ = ["identity", "observers", "specs_of", "times_of", "use_threads", "work"]
 
+_THREADS = "-threads"
 observers: list[Callable[[dict[str, Any], dict[str, Any]], None]] = []  # are told of all that was done here
 _STORE_DTS = ("mov", "mpegts")  # other demuxers make them up
 _COMPLAINT = re.compile(r"\[(error|fatal|panic)\] ")  # others are libraries that chat
@@ -48,7 +49,7 @@ def identity(request: Request) -> str:
     return f"{facts.st_size}-{facts.st_mtime_ns}-{ends.hexdigest()}"
 
 
-def specs_of(recipe: Recipe, plan: Plan, film: Request, folder: Path) -> Iterator[dict[str, Any]]:
+def specs_of(recipe: Recipe, plan: Plan, how: How, film: Request, folder: Path) -> Iterator[dict[str, Any]]:
     """Say in plain values what is to be done for each chunk, whoever does it."""
     tool, stamp = toolbox().find("ffmpeg"), identity(film)
     for chunk in plan.chunks:
@@ -76,6 +77,8 @@ def specs_of(recipe: Recipe, plan: Plan, film: Request, folder: Path) -> Iterato
             "source": stamp,
             "ffmpeg": tool.version,
             "limits": asdict(film.limits),
+            "stall": how.stall,
+            "threads": how.threads,
         }
 
 
@@ -110,7 +113,7 @@ def _work(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _worked(spec: dict[str, Any], stop: Stop, told: Callable[[int], None]) -> dict[str, Any]:
-    step, limits = Step.from_dict(spec["step"]), Limits(**spec["limits"])
+    step, limits = _sized(Step.from_dict(spec["step"]), spec["threads"] or _Here.threads), Limits(**spec["limits"])
     tool = toolbox().find("ffmpeg")
     if tool.version != spec["ffmpeg"]:
         raise ToolMissing(f"{step.subject} is made with ffmpeg {spec['ffmpeg']}; this machine has {tool.version}")
@@ -119,6 +122,25 @@ def _worked(spec: dict[str, Any], stop: Stop, told: Callable[[int], None]) -> di
             raise CorruptMedia(f"{film.name} is not, or no more, the file that was cut into chunks; start again")
         found = _found(spec, step, limits)
         return found or _encoded(step, film, spec, limits=limits, stop=stop, told=told)
+
+
+class _Here:
+    """What the owner of this process has set."""
+
+    threads: int | None = None
+
+
+def use_threads(threads: int) -> None:
+    """Say how many threads an encoder in this process takes, where who gives out the work does not."""
+    _Here.threads = threads
+
+
+def _sized(step: Step, threads: int | None) -> Step:
+    """Let several encoders share the cores; it is no part of what names a chunk."""
+    if threads is None or _THREADS in step.arguments:
+        return step
+    *arguments, yes, output = step.arguments
+    return replace(step, arguments=(*arguments, _THREADS, str(threads), yes, output))
 
 
 def _found(spec: dict[str, Any], step: Step, limits: Limits) -> dict[str, Any] | None:

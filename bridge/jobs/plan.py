@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -110,27 +111,31 @@ def make_plan(
     overlap : tuple of int
         Frames before and behind a chunk that its filters look at.
     """
-    shown = (int(index.pts[-1] + index.durations[-1]) - int(index.pts[0])) * index.time_base
-    seconds = min(max(float(shown) / (_PER_WORKER * workers), least), most)
-    places = [0, *_cuts(index, Fraction(seconds) / index.time_base, Fraction(least) / index.time_base), len(index)]
+    shown = int(index.pts[-1] + index.durations[-1]) - int(index.pts[0])
+    count = _count(float(shown * index.time_base), workers, least, most)
+    places = [0, *_cuts(index, shown, count), len(index)]
     chunks = (_chunk(index, number, *ends, overlap) for number, ends in enumerate(itertools.pairwise(places)))
     return Plan(time_base=index.time_base, pts=index.pts, chunks=tuple(chunks))
 
 
-def _cuts(index: FrameIndex, ticks: Fraction, least: Fraction) -> Iterator[int]:
+def _count(seconds: float, workers: int, least: float, most: float) -> int:
+    """Give how many chunks there are to be: as many for each worker, where they are few."""
+    count = min(max(_PER_WORKER * workers, math.ceil(seconds / most)), max(1, int(seconds / least)))
+    return count if count < workers or count > _PER_WORKER * workers else count - count % workers
+
+
+def _cuts(index: FrameIndex, shown: int, count: int) -> Iterator[int]:
     """Yield the positions of the frames at which chunks begin, without the first."""
     keys = np.array([entry.pts for entry in index.entries], np.int64)
     keys = keys[np.isin(keys, index.pts)]
-    last, end = int(index.pts[0]), int(index.pts[-1] + index.durations[-1])
-    while end - last >= ticks + least:
-        aim = last + ticks
-        near = int(keys[np.abs(keys - int(aim)).argmin()]) if len(keys) else end
-        at = near if abs(near - aim) <= ticks / 2 and near > last else int(aim)
-        place = int(np.searchsorted(index.pts, at))
-        if place >= len(index) or int(index.pts[place]) <= last:
-            return
-        last = int(index.pts[place])
-        yield place
+    last = 0
+    for number in range(1, count):
+        aim = int(index.pts[0]) + shown * number // count
+        near = int(keys[np.abs(keys - aim).argmin()]) if len(keys) else aim
+        place = int(np.searchsorted(index.pts, near if abs(near - aim) <= shown / count / 2 else aim))
+        if last < place < len(index):
+            last = place
+            yield place
 
 
 def _chunk(index: FrameIndex, number: int, first: int, stop: int, overlap: tuple[int, int]) -> Chunk:

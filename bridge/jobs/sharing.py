@@ -15,7 +15,6 @@ from bridge.jobs.plan import make_plan
 from bridge.jobs.worth import hindrance, overlap, pays
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Generator
 
     from bridge.core.request import Request
@@ -26,7 +25,12 @@ if TYPE_CHECKING:
     from bridge.jobs.step import Progress
     from bridge.jobs.survey import Survey
 
-__all__ = ["encode_in_chunks", "plan_of", "workers_of"]
+__all__ = ["cores", "encode_in_chunks", "plan_of", "workers_of"]
+
+
+def cores() -> int:
+    """Give how many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def workers_of(workers: int | str) -> int:
@@ -38,7 +42,7 @@ def workers_of(workers: int | str) -> int:
         If that is no number of at least 1, nor ``"auto"``.
     """
     if workers == "auto":
-        return os.cpu_count() or 1
+        return cores()
     if isinstance(workers, int) and not isinstance(workers, bool) and workers >= 1:
         return workers
     raise BadJob(f"workers is a number of at least 1, or 'auto', not {workers!r}")
@@ -69,22 +73,21 @@ def plan_of(bench: Bench, making: Making, container: Container, out: Request) ->
 
 
 def encode_in_chunks(
-    bench: Bench, making: Making, plan: Plan, *, container: Container, out: Request, stack: contextlib.ExitStack
+    bench: Bench, making: Making, plan: Plan, *, container: Container, out: Request
 ) -> Generator[Progress, None, str]:
     """Make the result in the request's part; give what decoders said of damage.
 
-    Parameters
-    ----------
-    stack : ExitStack
-        Of the job: the folder of chunks is held until that ends, and removed with ``bench.folder.finish``.
+    The folder of chunks is held until the job ends, and removed by ``bench.folder.finish``.
     """
     film, order = bench.films[0], bench.order
-    bench.folder = stack.enter_context(Folder(str(out.path)))
+    bench.folder = bench.stack.enter_context(Folder(str(out.path)))
+    workers = workers_of(order.workers)
     how = How(
-        workers=workers_of(order.workers),
+        workers=workers,
         executor=order.executor,
         deadline=bench.clock.left,
         stall=order.stall,
+        threads=max(1, cores() // workers) if order.executor is None else None,
         stop=order.stop,
     )
     outcome = yield from make(

@@ -193,7 +193,7 @@ def work(order: Order) -> Generator[Progress, None, Result]:
     order.stop.check(order.job.target)
     with contextlib.ExitStack() as stack:
         films, out, container = _open(stack, order)
-        bench = Bench(order, films)
+        bench = Bench(order, films, stack)
         key = records.key_of(order.job, [film.identity() for film in films], str(toolbox().find("ffmpeg")))
         if not order.again and (known := _known(out, key)):
             return known
@@ -205,7 +205,7 @@ def work(order: Order) -> Generator[Progress, None, Result]:
         if is_ladder(container):
             result = yield from _ladder(bench, container, out, key)
         else:
-            result = yield from _film(bench, container, out, stack)
+            result = yield from _film(bench, container, out)
         drawn: list[Request] = []
         for picture in order.job.pictures:
             drawn += yield from draw(bench, picture, stack)
@@ -213,7 +213,7 @@ def work(order: Order) -> Generator[Progress, None, Result]:
             request.commit()
         if bench.folder is not None:
             bench.folder.finish()
-        commands = (*(done.command for done in bench.done), *bench.commands)
+        commands = (*bench.commands, *(done.command for done in bench.done))
         result = replace(result, commands=commands, data=out.get_result(), elapsed=bench.clock.elapsed)
         _remember(order, out, key, result, bench)
     return result
@@ -280,20 +280,14 @@ def _alone(out: Request, films: Sequence[Survey]) -> Iterator[None]:
             _busy.discard(name)
 
 
-def _film(
-    bench: Bench, container: Container, out: Request, stack: contextlib.ExitStack
-) -> Generator[Progress, None, Result]:
+def _film(bench: Bench, container: Container, out: Request) -> Generator[Progress, None, Result]:
     """Make one film of the films, and check it."""
     job, limits = bench.order.job, bench.order.limits
     plan = making(job, container, bench.films, limits)  # refuses what cannot be, before anything is measured
     found = yield from _find(bench, plan, container)
     if found != Found():
         plan = making(job, container, bench.films, limits, found)
-    chunks = plan_of(bench, plan, container, out)
-    if chunks is None:
-        said = yield from encode(bench, plan, out)
-    else:
-        said = yield from encode_in_chunks(bench, plan, chunks, container=container, out=out, stack=stack)
+    said = yield from _encoded(bench, plan, container, out)
     if plan.before and _complaints(said):  # of what lies before the place to which it was sent, perhaps
         plan = making(job, container, bench.films, limits, replace(found, whole=True))
         said = yield from encode(bench, plan, out)
@@ -340,6 +334,14 @@ def _find(bench: Bench, plan: Making, container: Container) -> Generator[Progres
         heard = yield from loudness(bench, plan)
     bench.found = {} if best is None else {"crf": best.crf, best.check: best.value}
     return Found(crf=None if best is None else best.crf, loudness=heard)
+
+
+def _encoded(bench: Bench, plan: Making, container: Container, out: Request) -> Generator[Progress, None, str]:
+    """Make the result in the request's part, in chunks where these are wanted; give what ffmpeg said."""
+    chunks = plan_of(bench, plan, container, out)
+    if chunks is None:
+        return (yield from encode(bench, plan, out))
+    return (yield from encode_in_chunks(bench, plan, chunks, container=container, out=out))
 
 
 def encode(bench: Bench, plan: Making, out: Request) -> Generator[Progress, None, str]:

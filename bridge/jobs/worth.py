@@ -1,7 +1,8 @@
 """Whether a film may be made in chunks, and whether that pays. Tables, and how to look in them.
 
-Figures are CPU seconds of ffmpeg 5.1 on one core of a usual server, for encoders at their usual speed. They are right
-within a factor of three or so, which is enough: what decides is whether the encoder would use the cores by itself.
+Figures are CPU seconds of ffmpeg 5.1 on one core of a usual server, for encoders at their usual speed: those of VP9,
+x264 and owdenoise were measured, the others are estimates within a factor of three or so. What decides is how many
+cores the one command would keep busy.
 """
 
 from __future__ import annotations
@@ -46,7 +47,6 @@ _ENCODERS: dict[str, _Encoder] = {
     "libsvtav1": _Encoder(cost=0.3, cores=8),
     "libx264": _Encoder(cost=0.15, cores=12),
     "libx265": _Encoder(cost=0.5, cores=8),
-    "mpeg2video": _Encoder(cost=0.03, cores=4),
     "mpeg4": _Encoder(cost=0.03, cores=4),
     "ffv1": _Encoder(cost=0.05, cores=4),
     "prores_ks": _Encoder(cost=0.15, cores=4),

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, LimitExceeded
 from bridge.limits import of_call
 from bridge.remote import wire
 from bridge.remote.connection import Connection
@@ -154,6 +154,12 @@ class Client:
         descriptors: Sequence[int] = (),
     ) -> int:
         """Ask as `ask` does, and go on; `wait` fetches the answer by the number that this gives."""
+        most = self._connection.limits.zmq_message
+        if data is not None and memoryview(data).nbytes > most:
+            raise LimitExceeded(
+                f"{self._connection.subject}: {memoryview(data).nbytes} bytes are over the limit zmq_message, which is "
+                f"{most}; raise it with limits=bridge.Limits(zmq_message=...)"
+            )
         with self._connection.lock:
             self._begin()
             number = self._number()

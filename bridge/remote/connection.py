@@ -14,7 +14,7 @@ import numpy as np
 from bridge.errors import BridgeError, Closed, ToolTimeout, WireError, WorkerLost
 from bridge.remote import wire
 from bridge.remote.ring import TOKEN
-from bridge.remote.sockets import CONTROL, MEMORY, limited
+from bridge.remote.sockets import CONTROL, MEMORY, limited, reachable
 from bridge.remote.window import Window
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ class Connection:
         self._over = ""  # why the worker is gone
         self._closing = False
         self._heard = self._pinged = 0.0
-        self._again, self._dontwait = zmq.Again, zmq.DONTWAIT
+        self._again, self._dontwait, self._linger = zmq.Again, zmq.DONTWAIT, zmq.LINGER
         token = b"\1" + os.urandom(TOKEN - 1)  # a name in ZeroMQ does not begin with a zero
         local = "://" not in str(address)
-        self._window = Window(f"{address}/{MEMORY}", token, seconds) if local else None
+        self._window = Window(f"{reachable(str(address))}/{MEMORY}", token, seconds) if local else None
         self._context = zmq.Context()
         self._socket = limited(self._context.socket(zmq.DEALER), limits)
         self._finalizer = weakref.finalize(self, _end, self._owner, self._socket, self._context, self._window)
@@ -208,13 +208,22 @@ class Connection:
         if farewell and self.alive and not self._closing:
             with contextlib.suppress(BridgeError):
                 self.send(wire.Bye(reason="closed"))
+        elif os.getpid() == self._owner and not self._socket.closed:
+            self._socket.setsockopt(self._linger, 0)
         self.closed = True
         self._finalizer()
 
     # What comes
 
     def _take(self) -> None:
-        """Take all that has come, without waiting."""
+        """Take all that has come, without waiting. Who sends what is no message is not listened to again."""
+        try:
+            self._take_all()
+        except WireError as error:
+            self._over = self._over or str(error)
+            raise
+
+    def _take_all(self) -> None:
         if self._window is not None:
             self._window.look()
         while True:

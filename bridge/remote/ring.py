@@ -92,7 +92,7 @@ class Ring:
         How many bytes they may have together while they are free.
     """
 
-    def __init__(self, slots: int = 16, memory: int = 1 << 30) -> None:
+    def __init__(self, slots: int = 16, memory: int = 1 << 28) -> None:
         self._most = slots
         self._memory = memory
         self._lock = threading.Lock()

@@ -6,16 +6,20 @@ queue of what came from it was full. The kernel finds what is cut off, by probes
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+from bridge.errors import UriError
 
 if TYPE_CHECKING:
     import zmq
 
     from bridge.limits import Limits
 
-__all__ = ["CONTROL", "MEMORY", "limited"]
+__all__ = ["CONTROL", "MEMORY", "limited", "reachable"]
 
 CONTROL, MEMORY = "control", "memory"  # the names of a worker's two sockets in its folder
+_LONGEST = 107  # bytes in the name of a local socket
 
 
 def limited(socket: zmq.Socket[Any], limits: Limits) -> zmq.Socket[Any]:
@@ -44,3 +48,20 @@ def limited(socket: zmq.Socket[Any], limits: Limits) -> zmq.Socket[Any]:
 def _seconds(time: float) -> int:
     """Give whole seconds, at least one: the kernel has no smaller ones."""
     return max(1, round(time))
+
+
+def reachable(folder: str) -> str:
+    """Give a folder back, if sockets in it can be named.
+
+    Raises
+    ------
+    UriError
+        If its name is too long for that.
+    """
+    longest = _LONGEST - len(CONTROL) - 1
+    if len(os.fsencode(folder)) > longest:
+        raise UriError(
+            f"{folder}: sockets of a worker cannot be in a folder whose name has more than {longest} bytes; "
+            "set TMPDIR to one with a shorter name"
+        )
+    return folder

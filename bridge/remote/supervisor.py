@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bridge.errors import Closed, ToolFailed, ToolMissing, WorkerLost
@@ -139,11 +140,13 @@ class Supervisor:
         now = time.monotonic()
         while self._starts and now - self._starts[0] > _WITHIN:
             self._starts.popleft()
+        ended = self._child.abort() if self._child is not None else None  # it has ended; its folder goes
         if len(self._starts) > self._restarts:
             raise WorkerLost(
-                f"{self._subject}: the worker has died {len(self._starts)} times within {_WITHIN:g} s"
-                + (f", the last time with {self._child.exit}" if self._child is not None else "")
-                + (f": {words(self._child.exit.stderr)}" if self._child is not None and self._child.exit else "")
+                f"{self._subject}: the worker has died {len(self._starts)} times within {_WITHIN:g} s, "
+                f"the last time with {ended}; it is not started again until that is over",
+                exit=ended,
+                last_words=words(ended.stderr) if ended else "",
             )
         self._starts.append(now)
         self._child = self._started()
@@ -176,6 +179,7 @@ class Supervisor:
 
 def _variables() -> dict[str, str]:
     """Give what the environment of a worker has: where our packages are, our settings, and the screen."""
-    path = os.pathsep.join(dict.fromkeys(entry for entry in sys.path if os.path.isabs(entry)))  # noqa: PTH117 - a string
+    entries = (str(Path(__file__).parents[2]), *(entry for entry in sys.path if Path(entry).is_absolute()))
+    path = os.pathsep.join(dict.fromkeys(entries))
     kept = {name: value for name, value in os.environ.items() if name.startswith("FRAMEBRIDGE_") or name in _KEPT}
     return {**kept, "PYTHONPATH": path, "FRAMEBRIDGE_CACHE": str(cache_folder())}

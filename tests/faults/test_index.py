@@ -8,8 +8,8 @@ import pytest
 
 TESTS = Path(__file__).parent.parent
 
-# number: (file below tests/, the beginning of a test's name). Faults 3, 7, 26 to 31 and 43 to 45 are about workers,
-# ZeroMQ and cameras, and belong to the part that brings these; 25 (suspend) is 6 with a longer pause.
+# number: (file below tests/, the beginning of a test's name). Faults 29 and 43 are about keys and cameras, and
+# belong to what brings these; 25 (suspend) is 6 with a longer pause.
 WHERE: dict[int, tuple[tuple[str, str], ...]] = {
     1: (("process/test_pipes.py", "test_a_violent_death_is_seen"), ("ffmpeg/test_damage.py", "test_damage_is_raised")),
     2: (("ffmpeg/test_faults.py", "test_an_encoder_killed_at_any_moment"),),
@@ -40,6 +40,35 @@ WHERE: dict[int, tuple[tuple[str, str], ...]] = {
     23: (("faults/test_deaths.py", "test_readers_are_collected"),),
     24: (("faults/test_deaths.py", "test_the_wall_clock_jumps"),),
     25: (("faults/test_deaths.py", "test_a_suspended_ffmpeg"),),
+    3: (
+        ("faults/test_workers.py", "test_a_worker_is_killed"),
+        ("remote/test_supervisor.py", "test_a_worker_that_died_is_started"),
+    ),
+    7: (("faults/test_workers.py", "test_a_worker_that_is_suspended"),),
+    26: (("faults/test_workers.py", "test_a_half_open"), ("faults/test_workers.py", "test_a_worker_that_says_nothing")),
+    27: (("faults/test_workers.py", "test_a_half_open"),),
+    28: (
+        ("faults/test_workers.py", "test_garbage_is_refused"),
+        ("faults/test_workers.py", "test_garbage_on_the_bare"),
+        ("faults/test_workers.py", "test_an_oversized_message"),
+    ),
+    30: (
+        ("remote/test_client.py", "test_lossless_holds_the_source_up"),
+        ("remote/test_client.py", "test_latest_gives_the_newest"),
+        ("faults/test_workers.py", "test_a_reader_that_is_suspended"),
+    ),
+    31: (
+        ("faults/test_workers.py", "test_a_reader_vanishes"),
+        ("faults/test_workers.py", "test_a_reader_ends_in_time"),
+    ),
+    44: (
+        ("faults/test_workers.py", "test_another_version"),
+        ("faults/test_workers.py", "test_a_worker_of_another_version"),
+    ),
+    45: (
+        ("remote/test_ring.py", "test_a_segment_can_neither"),
+        ("remote/test_ring.py", "test_a_segment_that_could_end_us"),
+    ),
     32: (("core/test_download.py", "test_slow_servers"), ("core/test_download.py", "test_too_much")),
     33: (("core/test_download.py", "test_a_name_server_that_is_silent"),),
     34: (
@@ -58,7 +87,7 @@ WHERE: dict[int, tuple[tuple[str, str], ...]] = {
     47: (("faults/test_resources.py", "test_a_kernel_without"), ("faults/test_resources.py", "test_the_state_of")),
     48: (("faults/test_many.py", "test_sixty_four"), ("faults/test_many.py", "test_who_comes_first")),
 }
-LATER = {3, 7, *range(26, 32), 43, 44, 45}
+LATER = {29, 43}
 
 
 @pytest.mark.parametrize("number", WHERE)

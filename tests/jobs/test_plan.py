@@ -67,6 +67,14 @@ def test_lengths_do_not_add_up_rounding_errors() -> None:
         assert abs(Fraction(start, 1_000_000) - chunk.begin * index.time_base) <= Fraction(1, 2_000_000)
 
 
+def test_no_worker_has_more_to_do_than_the_others() -> None:
+    for seconds, workers, chunks in ((16, 2, 2), (24, 2, 4), (40, 2, 6), (12, 4, 2), (600, 2, 20), (33, 3, 6)):
+        plan = make_plan(_index([40] * (25 * seconds - 1), 25), workers)
+        assert len(plan.chunks) == chunks
+        sizes = [chunk.frames for chunk in plan.chunks]
+        assert max(sizes) - min(sizes) <= 50
+
+
 def test_few_key_frames_do_not_make_one_chunk() -> None:
     index = _index([40] * 500, 10_000)
     plan = make_plan(index, 2, least=1, most=2)

@@ -295,3 +295,57 @@ def test_a_signal_for_our_group_does_not_reach_it(fake: FakeMaker) -> None:
     assert os.getpgid(child.pid) != os.getpgid(0)
     assert state(child.pid) in "SR"
     child.abort()
+
+
+_ASKED = """
+import os, signal, sys, time
+def end(*_):
+    time.sleep(0.2)
+    os.write(1, b"bye")
+    sys.exit(7)
+signal.signal(signal.SIGTERM, end)
+os.write(1, b"up")
+time.sleep(60)
+"""
+
+
+def test_one_that_is_asked_to_stop_has_time_for_it() -> None:
+    child = Child(python(_ASKED), subject="a")
+    assert _first_word(child) == b"up"
+    ended = child.stop(20)
+    assert (ended.code, ended.stopped) == (7, "stopped")
+    assert child.stop(1) is ended
+
+
+def test_one_that_takes_longer_is_ended() -> None:
+    child = Child(python(_ASKED.replace("0.2", "60")), subject="a")
+    _first_word(child)
+    _quick(lambda: child.stop(0.3), 2)
+    assert child.exit is not None
+    assert child.exit.signal == signal.SIGKILL
+    assert gone(child.pid)
+
+
+def test_one_that_runs_or_has_ended_by_itself() -> None:
+    child = Child(
+        python("import os; os.write(2, bytes(3 << 20)); os.write(1, b'up'); os.read(0, 1)"), subject="a", feed=True
+    )
+    deadline = time.monotonic() + 20
+    while child.said() < 3 << 20 and time.monotonic() < deadline:
+        assert child.running  # looking takes what it says, which else would hold it up
+    assert _first_word(child) == b"up"
+    child.end_input()
+    while child.running and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert child.wait(5).ok
+    assert not child.running
+
+
+def test_variables_and_the_private_folder() -> None:
+    body = "import os; print(os.environ['DISPLAY'], os.environ['TMPDIR'], os.environ.get('OURS'), end='')"
+    with Child(python(body), subject="a", scratch=True, variables={"DISPLAY": ":7"}) as child:
+        assert Path(child.folder).stat().st_mode & 0o777 == 0o700
+        assert _first_word(child).decode() == f":7 {child.folder} None"
+    assert not Path(child.folder).exists()
+    with Child(python("print('up')"), subject="a") as child:
+        assert child.folder == ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.jobs import piece
 from bridge.jobs.links import at_work
+from bridge.jobs.sharing import cores
 from bridge_workers.health import Health
 from bridge_workers.transcode import resources
 
@@ -30,6 +31,7 @@ def member(options: argparse.Namespace, post: Post, stack: contextlib.ExitStack)
     except ImportError:
         print("framebridge-worker: Dask is not installed: `pip install 'framebridge[cluster]'`", file=sys.stderr)
         return 1
+    piece.use_threads(max(1, cores() // options.slots))
     observer = _observer(post)
     piece.observers.append(observer)
     stack.callback(piece.observers.remove, observer)

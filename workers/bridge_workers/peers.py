@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import WorkerLost
+from bridge.errors import LimitExceeded, WorkerLost
 from bridge.remote import wire
 from bridge.remote.ring import TOKEN, Line, check_peer
 
@@ -71,6 +72,20 @@ class Peer:
         except self._refused as error:
             self.lose(f"it takes nothing: {error}")
 
+    def check(self, layout: wire.Layout) -> None:
+        """See that an array can go to this reader.
+
+        Raises
+        ------
+        LimitExceeded
+            If it would not fit a message, and there is no shared memory.
+        """
+        if self.line is None and layout.nbytes > self.limits.zmq_message:
+            raise LimitExceeded(
+                f"a picture of {layout.nbytes} bytes is over the limit zmq_message, which is "
+                f"{self.limits.zmq_message}; raise it on both sides with bridge.Limits(zmq_message=...)"
+            )
+
     def send_array(
         self, make: Callable[[int | None, memoryview | None], wire.Message], layout: wire.Layout, slot: Slot
     ) -> None:
@@ -80,9 +95,12 @@ class Peer:
         ------
         WorkerLost
             If the reader does not take the memory.
+        LimitExceeded
+            If it would not fit a message.
         """
         if self.gone:
             raise WorkerLost("the reader has gone")
+        self.check(layout)
         if self.line is not None:
             self._ring.hold(slot, self.line)
             self.send(make(slot.number, None))
@@ -98,7 +116,7 @@ class Lines:
         self._waiting: dict[bytes, socket.socket] = {}
         self._silent: list[socket.socket] = []
         try:
-            self._socket.bind(place)
+            _bind(self._socket, place)
             Path(place).chmod(0o600)
             self._socket.listen(128)
         except BaseException:
@@ -158,3 +176,17 @@ class Lines:
             end.close()
         self._silent.clear()
         self._waiting.clear()
+
+
+def _bind(end: socket.socket, place: str) -> None:
+    """Take a place in the file system, also that of a worker that was killed; not of one that lives."""
+    try:
+        end.bind(place)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as trial:
+            if trial.connect_ex(place) != errno.ECONNREFUSED:
+                raise
+        Path(place).unlink()
+        end.bind(place)

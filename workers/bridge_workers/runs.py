@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bridge.errors import WorkerLost
+from bridge.errors import LimitExceeded, ToolTimeout, WorkerLost
 from bridge.remote import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from bridge.errors import BridgeError
     from bridge.remote.ring import Ring, Slot
     from bridge_workers.peers import Peer
     from bridge_workers.work import Feed, Source
@@ -41,6 +43,7 @@ class Delivery:
     lossless: bool
     credit: int = 0
     last: int = -1
+    since: float = 0.0  # when it began to take nothing of what waits for it; 0 if it does not
     queue: deque[Shot] = field(default_factory=deque)
 
 
@@ -73,7 +76,8 @@ class Run:
         self.deliveries: list[Delivery] = []
         self._source, self._options = source, options
         self._ring, self._post, self._over = ring, post, over
-        self._feed: Feed | None = None
+        self._feed: Feed | None = None  # set by its own thread; readers are told of it in `_opened`
+        self._open = False
         self._newest: Shot | None = None
         self._end: list[BaseException | None] = []  # how it ended, once it has
         self._why = ""  # it was stopped
@@ -126,15 +130,21 @@ class Run:
     def join(self, delivery: Delivery) -> None:
         """Have one more reader."""
         self.deliveries.append(delivery)
-        if self._feed is not None:
+        if self._open and self._feed is not None:
             self._welcome(delivery, self._feed)
 
     def _opened(self, feed: Feed) -> None:
+        self._open = True
         for delivery in list(self.deliveries):
             self._welcome(delivery, feed)
 
     def _welcome(self, delivery: Delivery, feed: Feed) -> None:
         layout = feed.layout
+        try:
+            delivery.peer.check(layout)
+        except LimitExceeded as error:
+            self._send_off(delivery, error)
+            return
         told = {"shape": layout.shape, "dtype": layout.dtype.str, "pixels": layout.pixels, **feed.description}
         delivery.peer.send(wire.Answer(number=delivery.number, body=told))
         self._pump(delivery)
@@ -164,6 +174,25 @@ class Run:
             if self._feed is not None:
                 self._feed.close()
         self._done()
+
+    def _send_off(self, delivery: Delivery, error: BridgeError) -> None:
+        """Have one reader less, and tell it why."""
+        delivery.peer.send(wire.Fault.of(delivery.number, error))
+        delivery.peer.deliveries.pop(delivery.number, None)
+        self.leave(delivery)
+
+    @property
+    def held_up(self) -> bool:
+        """Tell whether a reader that takes nothing keeps others waiting."""
+        return len(self.deliveries) > 1 and any(delivery.since for delivery in self.deliveries)
+
+    def tend(self) -> None:
+        """Leave behind who keeps others waiting for too long; who reads alone may take his time."""
+        for delivery in list(self.deliveries):
+            patience = delivery.peer.limits.zmq_lost
+            if self.held_up and delivery.since and time.monotonic() - delivery.since > patience:
+                why = f"no frame was taken for {patience:g} s while other readers of this source waited"
+                self._send_off(delivery, ToolTimeout(why))
 
     def _arrived(self, shot: Shot) -> None:
         newest, self._newest = self._newest, shot
@@ -201,6 +230,8 @@ class Run:
             delivery.peer.lose("it does not take its memory")
         if delivery in self.deliveries and self._at_end(delivery):
             self._farewell(delivery)
+        stalled = bool(delivery.queue) and not delivery.credit
+        delivery.since = (delivery.since or time.monotonic()) if stalled else 0.0
 
     def _at_end(self, delivery: Delivery) -> bool:
         """Tell whether a reader has had all that it shall have; an error waits for no newest frame."""

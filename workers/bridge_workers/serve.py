@@ -11,11 +11,11 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BridgeError, WireError, WorkerLost, WrongVersion
@@ -23,7 +23,8 @@ from bridge.limits import of_call
 from bridge.printing import printable
 from bridge.remote import wire
 from bridge.remote.ring import Ring
-from bridge.remote.sockets import CONTROL, MEMORY, limited
+from bridge.remote.sockets import CONTROL, MEMORY, limited, reachable
+from bridge_workers.complaints import Complaints, log_to_stderr
 from bridge_workers.peers import Lines, Peer
 from bridge_workers.runs import Delivery, Run
 from bridge_workers.work import Answerer, Feed, Reply, Request, Source
@@ -42,6 +43,7 @@ log = logging.getLogger("bridge.worker")
 _DRAIN = 5.0  # seconds that work that has begun may take, once we are to end
 _REQUESTS = 64  # of one reader, at a time
 _STREAMS = 16
+_LOOK = 0.5  # seconds from one look to the next at readers that keep others waiting
 _TOLD = "the worker was told to end"
 
 
@@ -57,7 +59,7 @@ class Server:
     limits : Limits
         Of messages and waits.
     slots, memory : int
-        How many slots of shared memory are kept, and how many bytes in all.
+        How many slots of shared memory are kept, and how many bytes of those that nobody holds.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Server:
         *,
         limits: Limits | None = None,
         slots: int = 16,
-        memory: int = 1 << 30,
+        memory: int = 1 << 28,
     ) -> None:
         import zmq
 
@@ -81,11 +83,13 @@ class Server:
         self._handlers: dict[Any, Callable[[], None]] = {}
         self._routers: list[tuple[zmq.Socket[Any], zmq.Socket[Any]]] = []  # each with its monitor
         self._lines: Lines | None = None
+        self._paths: list[str] = []
         self._peers: dict[tuple[zmq.Socket[Any], bytes], Peer] = {}
         self._by_fd: dict[tuple[zmq.Socket[Any], int], Peer] = {}
         self._runs: dict[Hashable, Run] = {}  # those that may be joined
         self._all_runs: set[Run] = set()
         self._posted: deque[Callable[[], None]] = deque()
+        self._nudging, self._nudged = threading.Lock(), False
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
@@ -93,6 +97,8 @@ class Server:
         threads = work.threads if isinstance(work, Answerer) else 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="framebridge-answer")
         self._busy = 0
+        self._complaints = Complaints()
+        self._heeded: dict[int, Any] = {}
         self._hello = wire.Hello(
             facts={
                 "version": wire.VERSION,
@@ -127,9 +133,11 @@ class Server:
 
     def listen_here(self, folder: str) -> None:
         """Be reachable for readers on this machine, by two sockets in a private folder."""
-        lines = self._lines = Lines(f"{folder}/{MEMORY}")
+        lines = self._lines = Lines(f"{reachable(folder)}/{MEMORY}")
         self._watch(lines.fileno(), lines.accept)
+        self._paths.append(f"{folder}/{MEMORY}")
         self.listen(f"ipc://{folder}/{CONTROL}")
+        self._paths.append(f"{folder}/{CONTROL}")
 
     def _watch(self, what: Any, handler: Callable[[], None]) -> None:
         import zmq
@@ -147,10 +155,13 @@ class Server:
         """Serve until `end` is called."""
         try:
             while not self.ending:
-                self._turn(None)
+                held_up = [run for run in self._all_runs if run.held_up]
+                self._turn(_LOOK if held_up else None)
+                for run in held_up:
+                    run.tend()
             self._drain()
         finally:
-            self._close()
+            self.close()
 
     def end(self) -> None:
         """Have `run` finish what is at work, say goodbye and return. Any thread may call it, and signals do."""
@@ -162,12 +173,15 @@ class Server:
         # A signal may come to any thread, and does not wake this one up: what Python's own handler writes does.
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in numbers:
-            signal.signal(number, lambda *_: self.end())
+            self._heeded[number] = signal.signal(number, lambda *_: self.end())
 
     def post(self, call: Callable[[], None]) -> None:
         """Have something called in the thread of the loop."""
         self._posted.append(call)
-        self._nudge()
+        with self._nudging:
+            first, self._nudged = not self._nudged, True
+        if first:
+            self._nudge()
 
     def _nudge(self) -> None:
         with contextlib.suppress(OSError):  # full: it will look anyhow; closed: it is over
@@ -182,6 +196,8 @@ class Server:
     def _wakeup(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._woken.recv(4096)
+        with self._nudging:
+            self._nudged = False  # what is posted from here on may be missed below, and nudges again
         while self._posted:
             self._posted.popleft()()
 
@@ -193,29 +209,41 @@ class Server:
             self._turn(max(0.0, deadline - time.monotonic()))
         for peer in list(self._peers.values()):
             peer.send(wire.Bye(reason=_TOLD))
-            self._forget(peer)
 
-    def _close(self) -> None:
-        for peer in list(self._peers.values()):
-            self._forget(peer)
+    def close(self) -> None:
+        """Let go of everything. `run` does so, too."""
+        if self._context.closed:
+            return
         for run in list(self._all_runs):
             run.stop()
             run.wait(1.0)
         self._pool.shutdown(wait=not self._busy, cancel_futures=True)
         if isinstance(self.work, Answerer):
             self.work.close()
+        self._close_sockets()
+        for peer in list(self._peers.values()):  # not before goodbyes are on their way: their lines end sooner
+            self._forget(peer)
+        self._ring.close()
+        self._heed_no_more()
+        self._wake.close()
+        self._woken.close()
+
+    def _close_sockets(self) -> None:
         if self._lines is not None:
             self._lines.close()
+        for path in self._paths:
+            Path(path).unlink(missing_ok=True)
         for router, monitor in self._routers:
             router.disable_monitor()
             monitor.close()
             router.close()
         self._context.term()
-        self._ring.close()
-        if threading.current_thread() is threading.main_thread():
+
+    def _heed_no_more(self) -> None:
+        if self._heeded:
             signal.set_wakeup_fd(-1)
-        self._wake.close()
-        self._woken.close()
+        for number, handler in self._heeded.items():
+            signal.signal(number, handler)
 
     # Messages
 
@@ -246,7 +274,7 @@ class Server:
 
         if not quiet:
             self.counts["refused"] += 1
-            log.warning("a connection is refused: %s", printable(str(error)))
+            self._complaints.say("a connection is refused: %s", printable(str(error)))
         router, name = key
         if not quiet or not isinstance(error, WrongVersion):
             with contextlib.suppress(zmq.ZMQError):
@@ -291,14 +319,17 @@ class Server:
 
     def _guarded(self, peer: Peer, message: Any, call: Callable[[Peer, Any], None]) -> None:
         try:
-            if not message.number or message.number in peer.deliveries or message.number in peer.requests:
-                raise WireError(f"the number {message.number} is taken")
-            if self.ending:
-                raise WorkerLost(_TOLD)
+            self._admit(peer, message.number)
             call(peer, message)
-        except BridgeError as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a wish, others go on
             self.counts["faults"] += 1
             peer.send(wire.Fault.of(message.number, error))
+
+    def _admit(self, peer: Peer, number: int) -> None:
+        if not number or number in peer.deliveries or number in peer.requests:
+            raise WireError(f"the number {number} is taken")
+        if self.ending:
+            raise WorkerLost(_TOLD)
 
     def _bye(self, peer: Peer, message: wire.Bye) -> None:
         if not message.number:
@@ -404,7 +435,7 @@ class Server:
             )
         except WorkerLost:
             peer.lose("it does not take its memory")
-        except WireError as error:  # an answer that cannot be written
+        except BridgeError as error:  # an answer that cannot be written, or is too large
             peer.send(wire.Fault.of(number, error))
         finally:
             if slot is not None:
@@ -434,7 +465,7 @@ class Server:
                     self._lose(peer, "its connection has ended")
             else:
                 self.counts["refused"] += 1
-                log.warning("a connection is refused before it could say hello")
+                self._complaints.say("a connection is refused before it could say hello")
 
     def _lose(self, peer: Peer, why: str) -> None:
         """Forget a reader that has not said goodbye."""
@@ -465,9 +496,12 @@ def serve(server: Server, folder: str) -> int:
 
     SIGTERM and SIGINT let it finish what it has begun.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
+    log_to_stderr()
     server.heed(signal.SIGTERM, signal.SIGINT)
-    server.listen_here(folder)
-    print("ready", flush=True)
-    server.run()
+    try:
+        server.listen_here(folder)
+        print("ready", flush=True)
+        server.run()
+    finally:
+        server.close()
     return 0
