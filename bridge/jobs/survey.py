@@ -16,7 +16,7 @@ from bridge.core.request import Request
 from bridge.core.uri import RawBytes
 from bridge.errors import CorruptMedia, TruncatedMedia, UnknownFormat
 from bridge.ffmpeg import probe
-from bridge.ffmpeg.containers import AUDIO_DEMUXERS, WEBP
+from bridge.ffmpeg.containers import AUDIO_DEMUXERS
 from bridge.ffmpeg.guide import Guide
 from bridge.ffmpeg.listing import Film
 from bridge.media.complete import ends_early
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Survey"]
 
 _ENDS = 1 << 16
-_DEMUXERS = AUDIO_DEMUXERS | {"gif": "gif", "apng": "apng", "webp": WEBP.demuxer}
+_DEMUXERS = AUDIO_DEMUXERS | {"gif": "gif", "apng": "apng"}  # of WebP ffmpeg before 9 reads no animations
 
 
 class Survey:

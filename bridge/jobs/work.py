@@ -22,7 +22,7 @@ from bridge.jobs.search import loudness, quality
 from bridge.jobs.sharing import encode_in_chunks, plan_of
 from bridge.jobs.survey import Survey
 from bridge.jobs.targets import container_of, is_ladder
-from bridge.media.complete import first_fault
+from bridge.media.complete import first_fault, overwritten
 from bridge.process.child import words
 from bridge.process.launch import Scratch
 from bridge.process.tools import toolbox
@@ -400,7 +400,11 @@ def _fault(film: Survey) -> int | None:
     """Give the byte where a film's structure is broken, which programs read over."""
     if film.missing or film.request.size > _WALKED:
         return None
-    return first_fault(film.request.kind or "", film.request.read_at, film.request.size)
+    request = film.request
+    if request.kind == "mpegts":
+        somewhere = next((entry.position for entry in film.index.entries), None) if film.video else None
+        return overwritten(request.read_at, 0, request.size, somewhere)
+    return first_fault(request.kind or "", request.read_at, request.size)
 
 
 def _pardoned(film: Survey) -> bool:

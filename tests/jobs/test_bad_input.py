@@ -197,7 +197,7 @@ def test_odd_sides_are_told_with_what_can_be_done(lavfi: Clips, tmp_path: Path) 
 # Damage
 
 
-@pytest.fixture(params=["cut.mkv", "cut.ts", "changed.mkv"])
+@pytest.fixture(params=["cut.mkv", "cut.ts", "changed.mkv", "changed.ts"])
 def broken(request: pytest.FixtureRequest, lavfi: Clips, tmp_path: Path) -> Path:
     source = "testsrc2=size=160x120:rate=25:duration=2,noise=alls=20:allf=t"
     path = tmp_path / str(request.param)
