@@ -181,7 +181,7 @@ def test_a_worker_by_hand(number: int, tmp_path: Path) -> None:
     [
         ([], "required: KIND"),
         (["nonsense"], "invalid choice"),
-        (["file", "a"], "one of the arguments --at --supervised is required"),
+        (["file", "a"], "one of the arguments --at --supervised --publish is required"),
         (["file", "a", "--at", "/nonexistent/folder"], "No such file"),
     ],
 )
