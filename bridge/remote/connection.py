@@ -81,7 +81,7 @@ class Connection:
         self._over = ""  # why the worker is gone
         self._closing = False
         self._heard = self._pinged = 0.0
-        self._again, self._dontwait = zmq.Again, zmq.DONTWAIT
+        self._again, self._dontwait, self._linger = zmq.Again, zmq.DONTWAIT, zmq.LINGER
         token = b"\1" + os.urandom(TOKEN - 1)  # a name in ZeroMQ does not begin with a zero
         local = "://" not in str(address)
         self._window = Window(f"{reachable(str(address))}/{MEMORY}", token, seconds) if local else None
@@ -208,13 +208,22 @@ class Connection:
         if farewell and self.alive and not self._closing:
             with contextlib.suppress(BridgeError):
                 self.send(wire.Bye(reason="closed"))
+        elif os.getpid() == self._owner and not self._socket.closed:
+            self._socket.setsockopt(self._linger, 0)
         self.closed = True
         self._finalizer()
 
     # What comes
 
     def _take(self) -> None:
-        """Take all that has come, without waiting."""
+        """Take all that has come, without waiting. Who sends what is no message is not listened to again."""
+        try:
+            self._take_all()
+        except WireError as error:
+            self._over = self._over or str(error)
+            raise
+
+    def _take_all(self) -> None:
         if self._window is not None:
             self._window.look()
         while True:

@@ -119,13 +119,12 @@ class Ring:
         """
         size = -(-max(1, nbytes) // mmap.PAGESIZE) * mmap.PAGESIZE
         with self._lock:
-            fitting = [
-                slot
-                for slot in self._slots.values()
-                if slot.free and size <= slot.size <= max(2 * size, size + _NOTHING_LOST)
-            ]
-            if fitting:
-                slot = min(fitting, key=lambda slot: (slot.size, slot.number))
+            slot = self._fitting(size)
+            if slot is None:  # what readers have done with is only looked at when it is needed: looking costs
+                for reader in {reader for slot in self._slots.values() for reader in slot.readers}:
+                    self._hear(reader)
+                slot = self._fitting(size)
+            if slot is not None:
                 slot.own = 1
                 return slot
             self._make_room(size)
@@ -133,6 +132,11 @@ class Ring:
             self._next = self._next % 0xFFFFFFFF + 1
             self._slots[slot.number] = slot
             return slot
+
+    def _fitting(self, size: int) -> Slot | None:
+        most = max(2 * size, size + _NOTHING_LOST)
+        fitting = [slot for slot in self._slots.values() if slot.free and size <= slot.size <= most]
+        return min(fitting, key=lambda slot: (slot.size, slot.number), default=None)
 
     def hold(self, slot: Slot, reader: Line | None = None) -> None:
         """Count one more holder: the worker itself, or a reader, which gets the segment if it has not got it.
@@ -158,16 +162,25 @@ class Ring:
             slot.own -= 1
             self._tidy(slot)
 
-    def release(self, number: int, reader: Line) -> None:
-        """Count one less of a reader's; what is unknown was left to it."""
+    def hear(self, reader: Line) -> bool:
+        """Take what a reader says that it has done with; False if it has gone, or says something else."""
         with self._lock:
-            slot = self._slots.get(number)
-            if slot is None or reader not in slot.readers:
-                return
-            slot.readers[reader] -= 1
-            if not slot.readers[reader]:
-                del slot.readers[reader]
-            self._tidy(slot)
+            return self._hear(reader)
+
+    def _hear(self, reader: Line) -> bool:
+        for number in reader.heard():
+            self._release(number, reader)
+        return not reader.over
+
+    def _release(self, number: int, reader: Line) -> None:
+        """Count one less of a reader's; what is unknown was left to it."""
+        slot = self._slots.get(number)
+        if slot is None or reader not in slot.readers:
+            return
+        slot.readers[reader] -= 1
+        if not slot.readers[reader]:
+            del slot.readers[reader]
+        self._tidy(slot)
 
     def drop(self, reader: Line) -> None:
         """Leave to a reader that goes what it holds, dead or alive."""
@@ -211,6 +224,7 @@ class Line:
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._received: dict[int, list[int]] = {}
+        self.over = False  # it has ended, or what came by it was not understood
         end.setblocking(False)
 
     def fileno(self) -> int:
@@ -235,25 +249,27 @@ class Line:
         with contextlib.suppress(OSError):
             self._socket.send(NOTE.pack(FORGET, number, count))
 
-    def heard(self) -> list[int] | None:
-        """Give the slots that the reader has done with; None at its end."""
+    def heard(self) -> list[int]:
+        """Give the slots that the reader has done with. Called by the ring, one thread at a time."""
         done: list[int] = []
-        while True:
+        while not self.over:
             try:
                 data, descriptors, flags, _ = socket.recv_fds(self._socket, NOTE.size + 1, DESCRIPTORS)
             except BlockingIOError:
-                return done
+                break
             except OSError:
-                return None
+                data, descriptors, flags = b"", [], 0
             what, number, _ = NOTE.unpack(data) if len(data) == NOTE.size else (0, 0, 0)
             if what == SENT and not flags & socket.MSG_CTRUNC and number not in self._received:
                 self._received[number] = descriptors
                 continue
             for descriptor in descriptors:
                 os.close(descriptor)
-            if what != DONE:
-                return None
-            done.append(number)
+            if what == DONE:
+                done.append(number)
+            else:
+                self.over = True
+        return done
 
     def received(self, number: int) -> list[int]:
         """Give the descriptors that came for a request; they are the caller's."""

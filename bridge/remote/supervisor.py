@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bridge.errors import Closed, ToolFailed, ToolMissing, WorkerLost
@@ -178,6 +179,7 @@ class Supervisor:
 
 def _variables() -> dict[str, str]:
     """Give what the environment of a worker has: where our packages are, our settings, and the screen."""
-    path = os.pathsep.join(dict.fromkeys(entry for entry in sys.path if os.path.isabs(entry)))  # noqa: PTH117 - a string
+    entries = (str(Path(__file__).parents[2]), *(entry for entry in sys.path if Path(entry).is_absolute()))
+    path = os.pathsep.join(dict.fromkeys(entries))
     kept = {name: value for name, value in os.environ.items() if name.startswith("FRAMEBRIDGE_") or name in _KEPT}
     return {**kept, "PYTHONPATH": path, "FRAMEBRIDGE_CACHE": str(cache_folder())}

@@ -156,7 +156,7 @@ def test_a_reader_is_killed_and_others_go_on(delivery: str) -> None:
 
 def test_a_reader_that_is_suspended_holds_nobody_up_for_long() -> None:
     """One that wants every frame of a source that others read, too, and takes none, is told so and left behind."""
-    with running(Counter()) as (server, folder), Client(folder) as client:
+    with running(Counter(), limits=Limits(zmq_lost=1)) as (server, folder), Client(folder) as client:
         stream = client.open({"shared": True, "fps": 100, "size": [480, 640]})
         read(stream)
         with Other(_READER, folder, "lossless") as other:
@@ -360,7 +360,7 @@ def _false_worker(folder: Path, answer: Callable[[list[bytes]], list[bytes] | No
     def work() -> None:
         end, _ = listener.accept()
         with end, listener:
-            while router.poll(1500):
+            while router.poll(700):
                 name, *parts = router.recv_multipart()
                 if reply := answer(parts):
                     router.send_multipart([name, *reply])
@@ -412,9 +412,10 @@ def test_a_worker_that_speaks_of_memory_that_is_not_there() -> None:
             return [*map(bytes, wire.pack(wire.Answer(number=message.number, layout=layout, slot=5)))]
         return None
 
+    limits = Limits(zmq_lost=0.5)
     with private() as folder:
         thread = _false_worker(folder, answers)
-        with within(8), Client(folder) as client, pytest.raises(WorkerLost, match="slot 5 did not come"):
+        with within(8), Client(folder, limits=limits) as client, pytest.raises(WorkerLost, match="slot 5 did not come"):
             client.ask("anything")
         thread.join(10)
 
@@ -467,13 +468,14 @@ class _Relay:
 def test_a_half_open_connection_is_found(what: str) -> None:
     """Faults 26 and 27."""
     work: Any = Counter() if what == "frames" else Echo()
-    with running(work) as (server, _):
+    limits = Limits(zmq_beat=0.3, zmq_lost=1)
+    with running(work, limits=limits) as (server, _):
         ports: list[str] = []
         server.post(lambda: ports.append(server.listen("tcp://127.0.0.1:*")))
         assert until(lambda: ports)
         relay = _Relay(int(ports[0].rpartition(":")[2]))
         try:
-            with Client(f"tcp://127.0.0.1:{relay.port}") as client:
+            with Client(f"tcp://127.0.0.1:{relay.port}", limits=limits) as client:
                 stream = client.open({"fps": 50}) if what == "frames" else None
                 if stream is not None:
                     read(stream)
@@ -563,3 +565,13 @@ def test_closed_is_closed() -> None:
         with pytest.raises(BridgeError):
             client.open()
         assert issubclass(ToolTimeout, TimeoutError)
+
+
+def test_abort_waits_for_nobody() -> None:
+    with Apart("echo") as apart:
+        client = Client(apart.folder)
+        apart.hurt(signal.SIGSTOP)
+        for _ in range(50):
+            client.send("echo", data=bytes(100_000))
+        with within(0.8):
+            client.abort()

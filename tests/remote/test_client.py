@@ -224,8 +224,10 @@ def test_a_worker_that_ends_says_so(counter: Any) -> None:
     with pytest.raises(WorkerLost, match=r"told to end|has ended"):
         for _ in range(100):
             stream.read()
-    with pytest.raises(WorkerLost):
-        client.ping()
+    with pytest.raises(WorkerLost, match="told to end"):
+        for _ in range(500):
+            client.ping()
+            time.sleep(0.01)
     assert not client.alive
     client.close()
 
@@ -395,9 +397,9 @@ def test_pixels_follow_in_the_message_where_memory_cannot_be_shared() -> None:
 def test_heartbeats_go_on_while_nobody_asks() -> None:
     limits = Limits(zmq_beat=0.1, zmq_lost=0.3)
     with running(Echo(), limits=limits) as made, at(made, limits=limits) as client:
-        time.sleep(1)
+        time.sleep(0.5)
         assert client.ask("echo").body["data"] == ""
-        client.ask("sleep", {"seconds": 1})
+        client.ask("sleep", {"seconds": 0.6})
 
 
 def test_a_thousand_openings_leave_nothing(counter: Any) -> None:
@@ -406,7 +408,7 @@ def test_a_thousand_openings_leave_nothing(counter: Any) -> None:
     cycle(folder, 10)
     gc.collect()
     before = left(server)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 3
     count = 0
     while time.monotonic() < end and count < 1000:
         cycle(folder, 10)
@@ -437,3 +439,12 @@ def left(server: Server) -> tuple[int, ...]:
         len(server._all_runs),
         len(server._handlers),
     )
+
+
+def test_a_wish_that_trips_the_worker_is_an_error_for_who_made_it(counter: Any) -> None:
+    server, _ = counter
+    server.work.share = lambda options: [options]  # which cannot be a key
+    with at(counter) as client:
+        with pytest.raises(ToolFailed, match="TypeError"):
+            client.open()
+        assert client.ping() < 3

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FilmSource", "add_arguments", "make"]
 
+_BURSTS_SINCE = (6, 1)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command line of this worker has."""
@@ -80,7 +82,7 @@ class FilmSource:
         tool = toolbox().find("ffmpeg")
         mode = "-fps_mode" if tool.release >= (5, 1) else "-vsync"
         source = ("-f", "lavfi", "-i", self._film) if self._lavfi else ("-protocol_whitelist", "file,pipe", "-i", INPUT)
-        quiet = ("-nostdin", "-hide_banner", "-v", "repeat+error", *(["-re"] if paced else []))
+        quiet = ("-nostdin", "-hide_banner", "-v", "repeat+error", *(_pace(tool.release) if paced else ()))
         wanted = ("-map", "0:v:0", mode, "passthrough", "-pix_fmt", pixels)
         descriptor = None if self._lavfi else self._opened()
         try:
@@ -104,3 +106,8 @@ class FilmSource:
             os.close(descriptor)
             raise UriIsDirectory(f"{self._film} is a directory")
         return descriptor
+
+
+def _pace(release: tuple[int, int]) -> tuple[str, ...]:
+    """Give the options that read at the film's own pace; newer releases begin with half a second at once."""
+    return ("-re", "-readrate_initial_burst", "0.001") if release >= _BURSTS_SINCE else ("-re",)

@@ -89,6 +89,7 @@ class Server:
         self._runs: dict[Hashable, Run] = {}  # those that may be joined
         self._all_runs: set[Run] = set()
         self._posted: deque[Callable[[], None]] = deque()
+        self._nudging, self._nudged = threading.Lock(), False
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
@@ -138,10 +139,8 @@ class Server:
         self.listen(f"ipc://{folder}/{CONTROL}")
         self._paths.append(f"{folder}/{CONTROL}")
 
-    def _watch(self, what: Any, handler: Callable[[], None]) -> None:
-        import zmq
-
-        self._poller.register(what, zmq.POLLIN)
+    def _watch(self, what: Any, handler: Callable[[], None], events: int = 1) -> None:
+        self._poller.register(what, events)  # 1 is zmq.POLLIN
         self._handlers[what] = handler
 
     def _unwatch(self, what: Any) -> None:
@@ -177,7 +176,10 @@ class Server:
     def post(self, call: Callable[[], None]) -> None:
         """Have something called in the thread of the loop."""
         self._posted.append(call)
-        self._nudge()
+        with self._nudging:
+            first, self._nudged = not self._nudged, True
+        if first:
+            self._nudge()
 
     def _nudge(self) -> None:
         with contextlib.suppress(OSError):  # full: it will look anyhow; closed: it is over
@@ -192,6 +194,8 @@ class Server:
     def _wakeup(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._woken.recv(4096)
+        with self._nudging:
+            self._nudged = False  # what is posted from here on may be missed below, and nudges again
         while self._posted:
             self._posted.popleft()()
 
@@ -256,7 +260,7 @@ class Server:
                 if isinstance(message, wire.Hello):
                     self._greet(key, message, parts[-1].get(zmq.SRCFD))
                 elif peer is not None:
-                    self._handle(peer, message)
+                    self._heard(peer, message)
                 else:
                     self._refuse(key, WorkerLost("the worker does not know this connection any more"), quiet=True)
             except WireError as error:
@@ -277,6 +281,8 @@ class Server:
             self._forget(self._peers[key])
 
     def _greet(self, key: tuple[zmq.Socket[Any], bytes], message: wire.Hello, fd: Any) -> None:
+        import zmq
+
         if key in self._peers:
             raise WireError("a connection says hello twice")
         router, name = key
@@ -292,9 +298,16 @@ class Server:
         if isinstance(fd, int):
             self._by_fd[router, fd] = peer
         if line is not None:
-            self._watch(line.fileno(), functools.partial(self._line_heard, peer, line.fileno()))
+            # Only for its end; what is said on it is heard when there is use for that.
+            self._watch(line.fileno(), functools.partial(self._lose, peer, "its line has ended"), zmq.POLLERR)
         self.counts["peers"] += 1
         peer.send(self._hello)
+
+    def _heard(self, peer: Peer, message: wire.Message) -> None:
+        if peer.line is None or self._ring.hear(peer.line):
+            self._handle(peer, message)
+        else:
+            self._lose(peer, "what it says on its line is not understood")
 
     def _handle(self, peer: Peer, message: wire.Message) -> None:
         if isinstance(message, wire.Credit):
@@ -313,14 +326,17 @@ class Server:
 
     def _guarded(self, peer: Peer, message: Any, call: Callable[[Peer, Any], None]) -> None:
         try:
-            if not message.number or message.number in peer.deliveries or message.number in peer.requests:
-                raise WireError(f"the number {message.number} is taken")
-            if self.ending:
-                raise WorkerLost(_TOLD)
+            self._admit(peer, message.number)
             call(peer, message)
-        except BridgeError as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a wish, others go on
             self.counts["faults"] += 1
             peer.send(wire.Fault.of(message.number, error))
+
+    def _admit(self, peer: Peer, number: int) -> None:
+        if not number or number in peer.deliveries or number in peer.requests:
+            raise WireError(f"the number {number} is taken")
+        if self.ending:
+            raise WorkerLost(_TOLD)
 
     def _bye(self, peer: Peer, message: wire.Bye) -> None:
         if not message.number:
@@ -365,8 +381,7 @@ class Server:
     def _asked(self, peer: Peer, message: wire.Ask) -> None:
         descriptors: list[int] = []
         if message.descriptors and peer.line is not None:
-            self._line_heard(peer, peer.line.fileno())  # they were sent before
-            descriptors = peer.line.received(message.number)
+            descriptors = peer.line.received(message.number)  # they were sent, and heard, before
         if len(descriptors) != message.descriptors:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -433,16 +448,6 @@ class Server:
                 self._ring.give_back(slot)
 
     # Ends of others
-
-    def _line_heard(self, peer: Peer, watched: int) -> None:
-        line = peer.line
-        done = line.heard() if line is not None else None
-        if line is None or done is None:
-            self._unwatch(watched)
-            self._lose(peer, "its line has ended")
-            return
-        for number in done:
-            self._ring.release(number, line)
 
     def _monitored(self, router: zmq.Socket[Any], monitor: zmq.Socket[Any]) -> None:
         import zmq
