@@ -24,10 +24,11 @@ from bridge.capture.x11 import place_of, screen_sizes
 from bridge.process.tools import toolbox
 from bridge.remote.ring import Slot
 from bridge_workers.work import Request
-from tests.capture.conftest import HEIGHT, WIDTH
+from tests.capture.conftest import HEIGHT, WIDTH, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from bridge.media.framing import FrameHead
     from tests.capture.conftest import Display
@@ -265,6 +266,26 @@ def test_a_screen_that_changes_its_size(display: Display, monkeypatch: pytest.Mo
         answerer.close()
         for one in slots:
             one.close()
+
+
+def test_the_server_goes(tmp_path: Path, display: Display, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error, and never the last picture again."""
+    server, name = start(tmp_path)
+    try:
+        monkeypatch.setenv("DISPLAY", name)
+        with bridge.get_reader("<screen>") as reader:
+            assert reader.get_next_data().shape == (HEIGHT, WIDTH, 3)
+            server.kill()
+            server.wait()
+            with pytest.raises((errors.DeviceLost, errors.DeviceMissing)):
+                reader.get_next_data()
+        with pytest.raises(errors.DeviceMissing, match="display"):
+            bridge.imread("<screen>")
+    finally:
+        server.kill()
+        server.wait()
+    monkeypatch.setenv("DISPLAY", display.name)
+    assert bridge.imread("<screen>").shape == (HEIGHT, WIDTH, 3)
 
 
 def test_several_threads_at_once(display: Display) -> None:
