@@ -119,7 +119,7 @@ class _Team:
                 "Dask is not installed here: `pip install 'framebridge[cluster]'` brings it"
             ) from None
         try:
-            client = Client(address, set_as_default=False, timeout=_CONNECT)
+            client = Client(address, set_as_default=False, timeout=_CONNECT)  # type: ignore[no-untyped-call] # dask has no types there
         except (OSError, ValueError) as error:
             raise errors.OutputFailed(f"no Dask scheduler answers at {address}: {error}") from error
         self._owned.callback(client.close)

@@ -145,7 +145,7 @@ def _topic(token: str) -> str:
 def _event(token: str, client: Any) -> Any:
     from distributed import Event
 
-    return Event(_topic(token), client=client)
+    return Event(_topic(token), client=client)  # type: ignore[no-untyped-call] # dask has no types there
 
 
 @contextlib.contextmanager

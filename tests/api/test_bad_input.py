@@ -164,9 +164,9 @@ def test_object_arrays_are_never_unpickled(tmp_path: Path) -> None:
 
 @pytest.mark.program
 @pytest.mark.needs("ffmpeg")
-def test_three_hundred_readers_dropped_half_read(media: Media) -> None:
+def test_a_hundred_readers_dropped_half_read(media: Media) -> None:
     """The leak check of conftest compares descriptors, threads, children and files before and after."""
-    for _ in range(300):
+    for _ in range(100):
         reader = bridge.get_reader(media("carphone_pristine.mp4"))
         reader.get_data(1)
         with pytest.warns(ResourceWarning, match="never closed"):

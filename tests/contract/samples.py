@@ -345,6 +345,7 @@ UNSAMPLED = {
     "JXL": "nothing here but ffmpeg makes it",
     "JXL-FFMPEG": "nothing here but ffmpeg makes it: test_still_formats.py",
     **dict.fromkeys(("SVG", "PDF", "PS"), "test_documents.py: only where they are trusted"),
+    **dict.fromkeys(("CAMERA", "SCREEN", "CLIPBOARD", "ZMQ"), "tests/capture: they have no files"),
     "SEQUENCE": "test_sequences.py: it has no content of its own",
 }
 

@@ -6,8 +6,8 @@ import copy
 import gzip
 import io
 import multiprocessing
-import os
 import pickle
+import sys
 import tempfile
 import threading
 import zipfile
@@ -48,8 +48,7 @@ def reader(film: Path) -> Iterator[Any]:
 
 @pytest.fixture(params=["spawn", "fork"])
 def pool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessPoolExecutor]:
-    root = str(Path(__file__).parents[2])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), root]))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[2])])  # theirs is made of it
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(request.param)) as pool:
         yield pool
     if request.param != "fork":  # what multiprocessing keeps for the next pool; the leak check counts it

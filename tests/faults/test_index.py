@@ -28,7 +28,7 @@ WHERE: dict[int, tuple[tuple[str, str], ...]] = {
     12: (("core/test_request.py", "test_a_read_only_folder"), ("core/test_request.py", "test_a_target_in_no_folder")),
     13: (("process/test_child.py", "test_a_process_without"), ("faults/test_resources.py", "test_no_descriptors_left")),
     14: (("faults/test_resources.py", "test_no_process_can_be_started"),),
-    15: (("faults/test_many.py", "test_readers_that_are_opened"), ("api/test_bad_input.py", "test_three_hundred")),
+    15: (("faults/test_many.py", "test_readers_that_are_opened"), ("api/test_bad_input.py", "test_a_hundred")),
     16: (("faults/test_deaths.py", "test_sixty_half_read"), ("faults/test_deaths.py", "test_a_thousand_half_read")),
     17: (("faults/test_deaths.py", "test_ctrl_c_at_any_moment"),),
     18: (("process/test_stop.py", "test_a_signal_for_our_group"), ("process/test_child.py", "test_it_has_a_session")),

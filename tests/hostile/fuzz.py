@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import random
 import signal
 import struct
@@ -13,12 +14,14 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 
 import bridge
 from bridge.errors import BridgeError
 from bridge.limits import Limits
+from bridge.magick import warm
 from tests.hostile.damage import SEEDS
 from tests.hostile.forms import PICTURE, apng, gif, movie, page, pillow, png, text_chunk, tiff, webp_animation
 from tests.hostile.watch import Hung, children, contents, deadline, orphans
@@ -152,8 +155,9 @@ def read(path: Path, level: str, chance: random.Random) -> str:
     limits = Limits(trust=level, still=_SECONDS, first_frame=_SECONDS, stall=_SECONDS, images_memory=64_000_000)
     before, files = children(), {*contents(path.parent, Path(tempfile.gettempdir()))}
     fault = ""
+    way = {warm.SETTING: "always" if level == "normal" and chance.randrange(2) else "none"}
     begun = time.monotonic()
-    with warnings.catch_warnings(), deadline(_HANG):
+    with patch.dict(os.environ, way), warnings.catch_warnings(), deadline(_HANG):
         warnings.simplefilter("ignore")
         try:
             _calls(path, limits, chance)
@@ -172,6 +176,7 @@ def read(path: Path, level: str, chance: random.Random) -> str:
 
 
 def _left(before: set[int], files: set[str], path: Path) -> str:
+    warm.close()  # it lasts, and nothing else may
     until = time.monotonic() + 2
     while True:
         now = {*contents(path.parent, Path(tempfile.gettempdir()))} ^ files

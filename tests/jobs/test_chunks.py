@@ -122,7 +122,7 @@ in_chunks(Path(sys.argv[1]), Path(sys.argv[2]), filters=["realtime=speed=2"])
 
 
 def _started(source: Path, target: Path) -> subprocess.Popen[bytes]:
-    here = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    here = os.pathsep.join([*sys.path, str(Path(__file__).parents[2])])
     command = [sys.executable, "-c", _SCRIPT, str(source), str(target)]
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": here})
 

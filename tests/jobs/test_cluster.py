@@ -68,7 +68,7 @@ class _Cluster:
         return self.start("dask_worker", *options)
 
     def run(self, *arguments: str, **keywords: Any) -> subprocess.Popen[Any]:
-        path = os.pathsep.join([str(_HOME), str(_HOME / "workers"), *sys.path])
+        path = os.pathsep.join([*sys.path, str(_HOME), str(_HOME / "workers")])
         environment = {
             **os.environ,
             "PYTHONPATH": path,

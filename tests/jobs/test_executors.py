@@ -8,10 +8,12 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +26,6 @@ from bridge.jobs.runner import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 Spec = dict[str, Any]
 
@@ -182,9 +183,11 @@ def pools() -> Iterator[Callable[[], ProcessPoolExecutor]]:
     def pool() -> ProcessPoolExecutor:
         return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
 
-    with pool() as first:
-        first.submit(os.getpid).result(20)
-    yield pool
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[2])])  # theirs is made of it
+        with pool() as first:
+            first.submit(os.getpid).result(20)
+        yield pool
     resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined] # there is no other way
 
 

@@ -873,13 +873,13 @@ def test_directories_that_go_round_in_circles(order: str) -> None:
     assert _groups(block, "tiff") == {"EXIF": {"Make": "me"}}
 
 
-@pytest.mark.parametrize("kind", [2, 3, 4, 5, 7, 12, 99])
+@pytest.mark.parametrize("kind", [2, 3, 5, 12, 99])
 def test_a_directory_of_65535_entries(kind: int) -> None:
     def directory(count: int) -> bytes:
         rows = (struct.pack("<HHLL", tag, kind, count, 0) for tag in range(65_535))
         return b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + b"".join(rows) + bytes(4)
 
-    for count in (1, 4, 1024, 65_000, 1 << 20, 2**32 - 1):
+    for count in (1, 1024, 65_000, 2**32 - 1):
         data = directory(count)
         with _Cheap():
             _sound(_groups(data))

@@ -40,7 +40,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def _worker(*options: object) -> Iterator[subprocess.Popen[str]]:
-    path = os.pathsep.join([str(_HOME), str(_HOME / "workers"), *sys.path])
+    path = os.pathsep.join([*sys.path, str(_HOME), str(_HOME / "workers")])
     command = [sys.executable, "-m", "bridge_workers", "transcode", *map(str, options)]
     environment = {**os.environ, "PYTHONPATH": path}
     with subprocess.Popen(
