@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
@@ -12,7 +13,7 @@ from typing import Any
 
 from bridge.core.archive import split_for_writing
 from bridge.core.archive_writing import write_member
-from bridge.core.uri import Device, FileObject, FilePath, Resource, ReturnBytes, ZipMember
+from bridge.core.uri import Device, FileObject, FilePath, Resource, ReturnBytes, Url, ZipMember
 from bridge.errors import BridgeError, ForbiddenUri, OutputFailed, UriError, UriIsDirectory, UriNotFound
 
 __all__ = ["Target", "not_placed", "target_for", "writable"]
@@ -44,9 +45,15 @@ def target_for(resource: Resource) -> Target:
         return _Bytes()
     if isinstance(resource, Device) and resource.name == "clipboard":
         return _Clipboard()
+    if isinstance(resource, Url) and not resource.address.lower().startswith(_READ_ONLY):
+        return _Stored(resource)
     raise UriError(
-        f"{resource} cannot be written; give a file name, a member of a zip, a file object, '<clipboard>' or '<bytes>'"
+        f"{resource} cannot be written; give a file name, a member of a zip, a file object, '<clipboard>', '<bytes>' or"
+        " an address that fsspec writes"
     )
+
+
+_READ_ONLY = ("http://", "https://", "ftp://", "ftps://")
 
 
 class Target(ABC):
@@ -161,6 +168,38 @@ class _Bytes(Target):
 
     def place(self, part: Path) -> None:
         self.result = part.read_bytes()
+
+
+class _Stored(Target):
+    """A place that the library fsspec knows: the output is sent there when it is finished.
+
+    Stores of objects show it when they have all of it; elsewhere it goes under another name, which is then changed.
+    """
+
+    def __init__(self, resource: Url) -> None:
+        self._name = str(resource)
+        try:
+            import fsspec
+        except ImportError:
+            raise UriError(f"{resource}: such addresses need fsspec: pip install 'framebridge[fsspec]'") from None
+        try:
+            self._files, self._path = fsspec.core.url_to_fs(resource.address)
+        except (ValueError, ImportError) as error:
+            raise UriError(f"{resource} cannot be opened by fsspec: {error}") from error
+        self.file_name = self._path.rpartition("/")[2]
+        self.folder = Path(tempfile.gettempdir())
+        if not self.file_name or resource.address.endswith("/"):
+            raise UriIsDirectory(f"{resource} is a folder; name a file in it")
+
+    def place(self, part: Path) -> None:
+        unfinished = f"{self._path}.{os.urandom(6).hex()}.part"
+        try:
+            self._files.put_file(str(part), unfinished)
+            self._files.mv(unfinished, self._path)
+        except Exception as error:  # each kind of store raises its own
+            with contextlib.suppress(Exception):
+                self._files.rm(unfinished)
+            raise OutputFailed(f"{self._name} could not be written: {error}") from error
 
 
 class _Clipboard(Target):
