@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -416,6 +417,22 @@ def test_a_thousand_openings_leave_nothing(counter: Any) -> None:
     gc.collect()
     assert count >= 20
     assert until(lambda: left(server) == before), (before, left(server))
+
+
+def test_readers_that_come_and_go_at_once_keep_their_lines(counter: Any) -> None:
+    """A line gets the number of one that has just gone, whose end is still to be heard of."""
+    _, folder = counter
+    end = time.monotonic() + 2
+
+    def work() -> int:
+        count = 0
+        while time.monotonic() < end:
+            cycle(folder, 5)
+            count += 5
+        return count
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(future.result() for future in [pool.submit(work) for _ in range(4)]) > 50
 
 
 def held(what: str) -> int:

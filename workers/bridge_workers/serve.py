@@ -202,9 +202,10 @@ class Server:
             self._wake.send(b"!")
 
     def _turn(self, seconds: float | None) -> None:
-        for what, _ in self._poller.poll(None if seconds is None else int(seconds * 1000) + 1):
-            handler = self._handlers.get(what)
-            if handler is not None:  # it may have gone in this very turn
+        found = self._poller.poll(None if seconds is None else int(seconds * 1000) + 1)
+        for what, handler in [(what, self._handlers.get(what)) for what, _ in found]:
+            # It may have gone in this very turn, and another may have got its number.
+            if handler is not None and self._handlers.get(what) is handler:
                 handler()
 
     def _wakeup(self) -> None:
