@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bridge.limits import Limits
     from bridge.process.tools import Tool
 
-__all__ = ["START", "Lost", "Unfit", "Wanted", "Worker", "possible"]
+__all__ = ["START", "Lost", "Unfit", "Wanted", "Worker", "library_names", "possible"]
 
 _SLOT = 1 << 20  # bytes of a picture that is copied out of memory that stays
 _SLOTS = 4  # pictures that may wait at a time
@@ -327,7 +327,7 @@ def _started(limits: Limits, tool: Tool, line: socket.socket) -> Child:
     python = os.path.realpath(sys.executable)
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of anybody's
         return Child(
-            (python, "-I", "-S", "-B", program.name, *_names(tool)),
+            (python, "-I", "-S", "-B", program.name, *library_names(tool)),
             subject="the warm ImageMagick",
             stdin=line.fileno(),
             stdout=nowhere.fileno(),
@@ -353,7 +353,7 @@ def _program_is_here() -> bool:
     return _program().is_file()
 
 
-def _names(tool: Tool) -> Iterator[str]:
+def library_names(tool: Tool) -> Iterator[str]:
     """Give the names that the library of a program may have, the likeliest first: ``libMagickWand-6.Q16.so.6``."""
     quantum = tool.version.rpartition(" ")[2].replace("-", "")
     stem = f"libMagickWand-{tool.release[0]}.{quantum}.so"

@@ -52,6 +52,9 @@ KINDS = {
         help="the frames of a film, or of one of ffmpeg's generators",
         published="bridge_workers.film",
     ),
+    "magick": Kind(
+        module="bridge_workers.magick", help="decoded pictures, for the library, which starts it itself", slots=0
+    ),
     "screen": Kind(
         module="bridge_workers.screen",
         help="pictures of a screen, at once when they are asked for",

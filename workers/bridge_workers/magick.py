@@ -27,9 +27,10 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator
 
-__all__ = ["main"]
+__all__ = ["add_arguments", "main", "run"]
 
 _QUIET = 2.0  # seconds without work after which memory is given back
 _IDLE = 60.0  # and after which we end
@@ -340,6 +341,30 @@ def main(names: list[str]) -> int:
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         Worker(line, library).run()
     return 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what this worker can be told."""
+    parser.add_argument("library", nargs="*", help="names of libMagickWand (that of the ImageMagick that is found)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve descriptor 0, unboxed: to try by hand what the library starts for itself. Called by the table of kinds."""
+    from bridge.errors import BridgeError
+    from bridge.magick.worker import library_names
+    from bridge.process.tools import toolbox
+
+    try:
+        return main(options.library or [*library_names(toolbox().find("magick"))])
+    except BridgeError as error:
+        print(f"framebridge-worker magick: {error}", file=sys.stderr)
+    except OSError as error:
+        print(
+            f"framebridge-worker magick: its input is no socket ({error.strerror}): pictures are asked for by who "
+            "starts it, as `bridge.imread` and `bridge.imread_many` do by themselves",
+            file=sys.stderr,
+        )
+    return 1
 
 
 if __name__ == "__main__":
