@@ -14,7 +14,10 @@ from bridge.core.target import not_placed
 from bridge.errors import OutputFailed
 from bridge.jobs.runner import settle
 
-__all__ = ["Folder", "settle_folder"]
+__all__ = ["Folder", "leave_folder", "settle_folder"]
+
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Folder:
@@ -39,8 +42,7 @@ class Folder:
 
     def _take(self) -> None:
         """Lock it; another process may have removed it meanwhile."""
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self.path, flags)
+        descriptor = os.open(self.path, _FOLDER)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with contextlib.suppress(FileNotFoundError):
@@ -64,9 +66,20 @@ class Folder:
             self.path.rmdir()
 
 
+def leave_folder(path: Path) -> None:
+    """Remove a folder in which there is nothing and for which nobody waits: who did may have gone before us."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, _FOLDER)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.rmdir()
+        finally:
+            os.close(descriptor)
+
+
 def settle_folder(folder: Path) -> None:
     """Have names reach the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(folder, _FOLDER)
     try:
         settle([descriptor])
     finally:

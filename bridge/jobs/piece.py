@@ -17,7 +17,7 @@ from bridge.errors import BridgeError, CheckFailed, CorruptMedia, ToolMissing
 from bridge.ffmpeg.chunking import encode_chunk
 from bridge.ffmpeg.listing import Film, Listing
 from bridge.jobs.executors import failed
-from bridge.jobs.folder import settle_folder
+from bridge.jobs.folder import leave_folder, settle_folder
 from bridge.jobs.links import linked
 from bridge.jobs.plan import digest
 from bridge.jobs.runner import Runner, Stop, settle
@@ -109,6 +109,7 @@ def _work(spec: dict[str, Any]) -> dict[str, Any]:
             told(0)
             return _worked(spec, stop, told)
     except BridgeError as error:
+        leave_folder(Path(spec["step"]["outputs"][0]).parent)
         return failed(error)
 
 

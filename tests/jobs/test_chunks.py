@@ -19,7 +19,7 @@ import pytest
 from bridge.errors import CheckFailed, CorruptMedia, JobCancelled, OutputFailed
 from bridge.jobs import piece
 from bridge.jobs.chunks import How
-from bridge.jobs.folder import Folder
+from bridge.jobs.folder import Folder, leave_folder
 from bridge.jobs.runner import Stop
 from tests.jobs.films import KINDS, film, frames, in_chunks, run, sound, whole
 
@@ -226,6 +226,19 @@ def test_one_target_is_made_by_one_at_a_time(films: Path, tmp_path: Path) -> Non
 
 
 # Progress, cancel, errors
+
+
+def test_a_folder_that_nobody_waits_for_goes_when_it_is_empty(tmp_path: Path) -> None:
+    with Folder(str(tmp_path / "film.mp4")) as folder:
+        leave_folder(folder.path)
+        assert folder.path.is_dir()
+        (folder.path / "00000-key.nut").touch()
+    leave_folder(folder.path)
+    assert folder.path.is_dir()
+    (folder.path / "00000-key.nut").unlink()
+    leave_folder(folder.path)
+    assert list(tmp_path.iterdir()) == []
+    leave_folder(folder.path)
 
 
 def test_progress_is_of_the_whole(films: Path, tmp_path: Path) -> None:
