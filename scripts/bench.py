@@ -163,9 +163,10 @@ def remote(scratch: Path, rounds: int) -> None:
 def transcode(scratch: Path, rounds: int) -> None:
     """Film to film by one command, beside the plain command; and in chunks. Seconds of CPU are of all processes."""
     os.environ["FRAMEBRIDGE_CACHE"] = str(scratch / "cache")
-    for name, (frames, plain, wishes, workers) in programs.TRANSCODES.items():
+    coded = ["-c:v", "libx264", "-crf", "22", "-preset", "veryfast", "-g", "30", "-pix_fmt", "yuv420p"]
+    for name, (frames, size, plain, wishes, workers) in programs.TRANSCODES.items():
         clip = scratch / f"{name}.mp4"
-        _make(clip, frames, ["-c:v", "libx264", "-crf", "22", "-preset", "veryfast", "-g", "30", "-pix_fmt", "yuv420p"])
+        _make(clip, frames, coded, size=size)
         texts = {"ffmpeg": f"{programs.COMMON}{programs.TRANSCODE}PLAIN = {plain!r}\n{programs.PLAIN_TRANSCODE}"}
         for count in (1, *workers):
             told = {**wishes, "workers": count}
@@ -174,7 +175,7 @@ def transcode(scratch: Path, rounds: int) -> None:
         taken: dict[str, list[tuple[float, float]]] = {title: [] for title in texts}
         for _ in range(rounds):
             for title, text in texts.items():
-                taken[title].append(_counted(text, [clip, frames, 1920, 1080, scratch], frames))
+                taken[title].append(_counted(text, [clip, frames, *size, scratch], frames))
         columns = f"{'least s':>9}{'least CPU s':>13}{'s to ffmpeg':>13}{'CPU to ffmpeg':>15}"
         print(f"{name + f', {frames} frames':<32}{columns}")
         wall, cpu = (min(column) for column in zip(*taken["ffmpeg"], strict=True))

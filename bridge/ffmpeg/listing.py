@@ -250,9 +250,9 @@ class _Lines:
             self.close()
 
 
-def count(film: Film) -> int:
+def count(listing: Listing) -> int:
     """Count the packets that are shown, which for most codecs are the frames; nothing is decoded."""
-    return sum(not packet.discard for packet in Listing(film).packets())
+    return sum(not packet.discard for packet in listing.packets())
 
 
 # The index

@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, MissingCodec, ToolFailed, TruncatedMedia,
 from bridge.ffmpeg import argv, probe
 from bridge.ffmpeg.containers import AUDIO_DEMUXERS, CODECS, DEMUXERS, Codec, Container
 from bridge.ffmpeg.free import INPUT_OPTIONS, OUTPUT_OPTIONS, are_harmless, bit_rate, check_options, plain_name
-from bridge.ffmpeg.listing import Film, count
+from bridge.ffmpeg.listing import Film, Listing, count
 from bridge.media.colour import usual_matrix
 from bridge.media.mp4 import video_samples
 from bridge.media.nut import NutStream
@@ -459,7 +459,7 @@ def _written(made: Request) -> int:
     """Count the frames of what was written: by the file's own index where it has one, which costs no program."""
     kind = sniff(made.head) or ""
     counted = video_samples(made.read_at, made.size) if kind in ("mp4", "avis") else None
-    return count(Film(request=made, demuxer=DEMUXERS.get(kind))) if counted is None else counted
+    return count(Listing(Film(request=made, demuxer=DEMUXERS.get(kind)))) if counted is None else counted
 
 
 # What FFmpeg's muxers for film hold, by its own names.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import CheckFailed, CorruptMedia, MissingCodec
 from bridge.ffmpeg.containers import AUDIO_DEMUXERS
-from bridge.ffmpeg.listing import Film, count
+from bridge.ffmpeg.listing import Film, Listing, count
 from bridge.ffmpeg.probe import media_info
 from bridge.jobs.encoding import reads
 from bridge.jobs.step import Step, source
@@ -70,11 +70,16 @@ def look(made: Request, making: Making, first: Survey, *, strict: bool = True) -
     """
     made.kind = sniff(made.head)
     demuxer = AUDIO_DEMUXERS.get(made.kind or "", "webp_pipe" if made.kind == "webp" else None)
+    frames = _counted(made) if making.video else None
+    listing = Listing(Film(request=made, demuxer=demuxer)) if making.video and frames is None else None  # meanwhile
     try:
         info = media_info(made, demuxer)
+        frames = count(listing) if listing else frames
     except CorruptMedia as error:
         raise CheckFailed(f"what was made of {first.name} cannot be read: {error}") from error
-    frames = _frames(made, demuxer) if making.video else None
+    finally:
+        if listing is not None:
+            listing.close()
     complaints = [
         *_of_frames(frames, making, strict=strict),
         *_of_streams(info, making),
@@ -85,12 +90,12 @@ def look(made: Request, making: Making, first: Survey, *, strict: bool = True) -
     return Judged(frames=frames, seconds=info.duration, info=info, changes=tuple(_lost(first.info, info)))
 
 
-def _frames(made: Request, demuxer: str | None) -> int:
+def _counted(made: Request) -> int | None:
+    """Count the frames by the file's own header; None if that does not tell."""
     if made.kind == "webp":  # FFmpeg writes animations, and reads none before 9
         head = picture_head("webp", made.read_at)
         return head.frames if head else 0
-    counted = video_samples(made.read_at, made.size) if made.kind in ("mp4", "avis") else None
-    return count(Film(request=made, demuxer=demuxer)) if counted is None else counted
+    return video_samples(made.read_at, made.size) if made.kind in ("mp4", "avis") else None
 
 
 def _of_frames(frames: int | None, making: Making, *, strict: bool) -> list[str]:

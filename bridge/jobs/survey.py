@@ -72,6 +72,8 @@ class Survey:
 
     def close(self) -> None:
         """Let go of the file; may be called again."""
+        if "_guide" in self.__dict__:
+            self._guide.close()
         self.request.close()
 
     def _check(self, on_damage: str) -> None:
@@ -100,6 +102,7 @@ class Survey:
     @cached_property
     def info(self) -> MediaInfo:
         """What it holds."""
+        self._guide.start()  # its frames will be asked for: they are listed meanwhile
         info = probe.media_info(self.request, self.demuxer)
         if not any(isinstance(stream, VideoStream | AudioStream) for stream in info.streams):
             raise CorruptMedia(f"{self.name} holds neither pictures nor sound that are known")
@@ -125,13 +128,13 @@ class Survey:
         return Film(request=self.request, demuxer=self.demuxer)
 
     @cached_property
+    def _guide(self) -> Guide:
+        return Guide(self.film)
+
+    @cached_property
     def index(self) -> FrameIndex:
         """Its frames."""
-        guide = Guide(self.film)
-        try:
-            index = guide.whole()
-        finally:
-            guide.close()
+        index = self._guide.whole()
         check_count(self.request.limits, self.name, len(index))
         return index
 

@@ -378,19 +378,22 @@ taken = clock() - begun
 print(json.dumps([taken, counted()]))
 """
 
-# Name -> frames, what ffmpeg is told, what transcode is told, and the workers that are compared with one command.
+# Name -> frames, their size, what ffmpeg is told, what transcode is told, and the workers that are compared with one
+# command; all have half a minute of work or more, below which nobody would make chunks.
 TRANSCODES = {
-    "H.264, 1080p": (150, ["-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p"], {"crf": 23}, ()),
+    "H.264, 1080p": (600, (1920, 1080), ["-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p"], {"crf": 23}, ()),
     "VP9, 360p": (
-        450,
-        ["-vf", "scale=640:360", "-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "31", "-cpu-used", "3"],
-        {"video_codec": "vp9", "crf": 31, "speed": "3", "size": (640, 360)},
+        300,
+        (640, 360),
+        ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "31", "-cpu-used", "3", "-pix_fmt", "yuv420p"],
+        {"video_codec": "vp9", "crf": 31, "speed": "3"},
         (2,),
     ),
     "owdenoise, H.264, 240p": (
         600,
-        ["-vf", "crop=320:240:0:0,owdenoise=depth=8", "-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p"],
-        {"crf": 23, "filters": ["crop=320:240:0:0", "owdenoise=depth=8"]},
+        (320, 240),
+        ["-vf", "owdenoise=depth=8", "-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p"],
+        {"crf": 23, "filters": ["owdenoise=depth=8"]},
         (2,),
     ),
 }
