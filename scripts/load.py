@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 from lib.ground import ground
+from lib.kills import kills
 
 import bridge
 from bridge.errors import BridgeError
@@ -144,7 +145,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="a twentieth of it")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, metavar="N", help="kill jobs in chunks instead, N times for each kind")
     given = parser.parse_args()
+    if given.kills is not None:
+        with ground() as folder:
+            return 0 if kills(folder, given.kills, given.seed) else 1
     part = 20 if given.small else 1
     warnings.simplefilter("ignore", ResourceWarning)  # what is dropped is dropped on purpose
     with ground() as folder:

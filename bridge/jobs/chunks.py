@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.jobs.executors import gather
 from bridge.jobs.joining import join
-from bridge.jobs.piece import specs_of, work
+from bridge.jobs.piece import holding, specs_of, work
 from bridge.jobs.runner import STALL, Stop
 from bridge.jobs.step import Progress
 
@@ -128,11 +128,14 @@ def make(
     longest = sorted(range(len(specs)), key=lambda number: -plan.chunks[number].frames)
     given = [specs[number] for number in longest]
     results: dict[int, dict[str, Any]] = {}
-    for event in gather(work, given, executor=how.executor, workers=how.workers, stop=how.stop, seconds=how.deadline):
-        number = longest[event.position]
-        if event.result is not None:
-            results[number] = event.result
-        yield tally.heard(number, event.report)
+    with holding(film):
+        for event in gather(
+            work, given, executor=how.executor, workers=how.workers, stop=how.stop, seconds=how.deadline
+        ):
+            number = longest[event.position]
+            if event.result is not None:
+                results[number] = event.result
+            yield tally.heard(number, event.report)
     ordered = [results[number] for number in range(len(specs))]
     yield tally.now("join")
     names = [Path(spec["step"]["outputs"][0]).name for spec in specs]

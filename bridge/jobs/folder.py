@@ -1,4 +1,4 @@
-"""The folder of chunks beside a target, in the hands of one process at a time."""
+"""The folder of chunks, beside a target that is a file, in the hands of one process at a time."""
 
 from __future__ import annotations
 
@@ -8,26 +8,41 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bridge.core.target import not_placed
+from bridge.core.uri import Url
 from bridge.errors import OutputFailed
 from bridge.jobs.runner import settle
+from bridge.process.tools import cache_folder
 
-__all__ = ["Folder", "leave_folder", "settle_folder"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
+    from bridge.core.request import Request
+
+__all__ = ["Folder", "folder_of", "leave_folder", "settle_folder"]
+
+_KEPT = 16  # folders of results that are no files, and that nobody has gone on with yet
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Folder:
-    """The folder of chunks beside a target, in the hands of one process. A context manager; it stays until `finish`."""
+    """The folder of chunks of a target, in the hands of one process. A context manager; it stays until `finish`.
 
-    def __init__(self, target: str) -> None:
+    Parameters
+    ----------
+    target : str
+        The file that is made of them, beside which it is.
+    path : pathlib.Path, optional
+        Where it is in the place of that.
+    """
+
+    def __init__(self, target: str, path: Path | None = None) -> None:
         self._target = target
         place = Path(os.path.realpath(target))
-        name = hashlib.blake2b(os.fsencode(place.name), digest_size=8).hexdigest()
-        self.path = place.with_name(f".framebridge-{name}.chunks")
+        self.path = path or place.with_name(f".framebridge-{_short(place.name)}.chunks")
         self.descriptor = -1
 
     def __enter__(self) -> Self:
@@ -66,15 +81,53 @@ class Folder:
             self.path.rmdir()
 
 
+def folder_of(out: Request) -> Folder:
+    """Give the folder of an output: where it is no file, one of this user's, found again by the address."""
+    if out.path is not None:
+        return Folder(str(out.path))
+    home = cache_folder() / "chunks"
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_placed(out.name, home.parent, error) from error
+    _sweep(home)
+    name = _short(out.resource.address) if isinstance(out.resource, Url) else os.urandom(8).hex()
+    return Folder(out.name, home / name)
+
+
+def _short(name: str) -> str:
+    return hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()
+
+
+def _sweep(home: Path) -> None:
+    """Remove the oldest of what nobody has gone on with."""
+    for path in sorted(home.iterdir(), key=_age)[:-_KEPT]:
+        with contextlib.suppress(OSError), _unheld(path):
+            shutil.rmtree(path)
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # it has gone
+        return 0.0
+
+
 def leave_folder(path: Path) -> None:
     """Remove a folder in which there is nothing and for which nobody waits: who did may have gone before us."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, _FOLDER)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.rmdir()
-        finally:
-            os.close(descriptor)
+    with contextlib.suppress(OSError), _unheld(path):
+        path.rmdir()
+
+
+@contextlib.contextmanager
+def _unheld(path: Path) -> Iterator[None]:
+    """Hold a folder that nobody else holds."""
+    descriptor = os.open(path, _FOLDER)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def settle_folder(folder: Path) -> None:

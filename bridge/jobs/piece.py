@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from bridge.jobs.chunks import How, Recipe
     from bridge.jobs.plan import Plan
 
-__all__ = ["identity", "observers", "specs_of", "times_of", "use_threads", "work"]
+__all__ = ["holding", "identity", "observers", "specs_of", "times_of", "use_threads", "work"]
 
 _THREADS = "-threads"
 observers: list[Callable[[dict[str, Any], dict[str, Any]], None]] = []  # are told of all that was done here
@@ -41,8 +42,11 @@ _ENDS = 1 << 16  # bytes at both ends of a source that tell it from others
 
 
 def identity(request: Request) -> str:
-    """Name the content of a file wherever it lies: its size, its time, and what its ends hold."""
+    """Name content wherever it lies: a file by its size, its time and what its ends hold, else by all of it."""
     with request.input() as descriptor:
+        if request.path is None:
+            with open(descriptor, "rb", closefd=False) as content:
+                return hashlib.file_digest(content, "sha256").hexdigest()
         facts = os.fstat(descriptor)
     ends = hashlib.blake2b(request.read_at(0, _ENDS), digest_size=16)
     ends.update(request.read_at(max(0, facts.st_size - _ENDS), _ENDS))
@@ -63,7 +67,7 @@ def specs_of(recipe: Recipe, plan: Plan, how: How, film: Request, folder: Path) 
         step = Step(
             subject=f"{film.name} (chunk {chunk.number + 1} of {len(plan.chunks)})",
             arguments=arguments,
-            inputs=(str(film.path.absolute() if film.path else film.uri),),
+            inputs=(film.name,),
             outputs=(str(folder / f"{chunk.number:05d}-{key}.nut"),),
             frames=chunk.frames,
             sealed=recipe.sealed,
@@ -74,6 +78,7 @@ def specs_of(recipe: Recipe, plan: Plan, how: How, film: Request, folder: Path) 
             "frames": chunk.frames,
             "times": chunk.times,
             "time_base": str(plan.time_base),
+            "film": str(film.path.absolute()) if film.path else film.lasting if isinstance(film.lasting, str) else "",
             "source": stamp,
             "ffmpeg": tool.version,
             "limits": asdict(film.limits),
@@ -118,11 +123,38 @@ def _worked(spec: dict[str, Any], stop: Stop, told: Callable[[int], None]) -> di
     tool = toolbox().find("ffmpeg")
     if tool.version != spec["ffmpeg"]:
         raise ToolMissing(f"{step.subject} is made with ffmpeg {spec['ffmpeg']}; this machine has {tool.version}")
-    with Request(step.inputs[0], limits=limits) as film:
-        if identity(film) != spec["source"]:
-            raise CorruptMedia(f"{film.name} is not, or no more, the file that was cut into chunks; start again")
+    with _film(spec["film"], spec["source"], limits) as film:
         found = _found(spec, step, limits)
         return found or _encoded(step, film, spec, limits=limits, stop=stop, told=told)
+
+
+_held: dict[str, Request] = {}  # films that are no files, by their identity
+
+
+@contextlib.contextmanager
+def holding(film: Request) -> Iterator[None]:
+    """Let work in this process have a film that is no file as it is open here; others get it by its address."""
+    if film.path is not None:
+        yield
+        return
+    stamp = identity(film)
+    _held[stamp] = film
+    try:
+        yield
+    finally:
+        _held.pop(stamp, None)
+
+
+@contextlib.contextmanager
+def _film(uri: str, stamp: str, limits: Limits) -> Iterator[Request]:
+    """Give the film that was cut into chunks."""
+    if held := _held.get(stamp):
+        yield held
+        return
+    with Request(uri, limits=limits) as film:
+        if identity(film) != stamp:
+            raise CorruptMedia(f"{film.name} is not, or no more, the film that was cut into chunks; start again")
+        yield film
 
 
 class _Here:

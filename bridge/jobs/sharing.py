@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bridge.errors import BadJob
 from bridge.ffmpeg.listing import faultless
 from bridge.jobs.chunks import How, Recipe, make
 from bridge.jobs.encoding import reads
-from bridge.jobs.folder import Folder
+from bridge.jobs.folder import folder_of
 from bridge.jobs.plan import make_plan
 from bridge.jobs.worth import hindrance, overlap, pays
 
@@ -61,7 +63,7 @@ def plan_of(bench: Bench, making: Making, container: Container, out: Request) ->
     if workers == 1 and order.executor is None:
         return None
     film, job = bench.films[0], order.job
-    why = "the result is no file" if out.path is None else hindrance(job, making, film, container.muxer)
+    why = hindrance(job, making, film, container.muxer) or _distance(order.executor, film.request, out)
     told = order.executor is not None or order.workers != "auto"
     if why and told:
         raise BadJob(f"{job.target} cannot be made in chunks: {why}; leave out workers= and executor=")
@@ -72,6 +74,15 @@ def plan_of(bench: Bench, making: Making, container: Container, out: Request) ->
     return plan if len(plan.chunks) > 1 or order.executor is not None else None
 
 
+def _distance(executor: Any, film: Request, out: Request) -> str:
+    """Say why workers in other processes cannot have the film, or give their chunks; empty if they can."""
+    if executor is None or isinstance(executor, ThreadPoolExecutor):
+        return ""
+    if not isinstance(film.lasting, str | Path):
+        return "the film has no name by which other processes could open it"
+    return "" if out.path is not None else "the result is no file, beside which there is a folder that all workers see"
+
+
 def encode_in_chunks(
     bench: Bench, making: Making, plan: Plan, *, container: Container, out: Request
 ) -> Generator[Progress, None, str]:
@@ -80,7 +91,7 @@ def encode_in_chunks(
     The folder of chunks is held until the job ends, and removed by ``bench.folder.finish``.
     """
     film, order = bench.films[0], bench.order
-    bench.folder = bench.stack.enter_context(Folder(str(out.path)))
+    bench.folder = bench.stack.enter_context(folder_of(out))
     workers = workers_of(order.workers)
     how = How(
         workers=workers,

@@ -245,8 +245,8 @@ def transcode(
         How many chunks of the film are encoded at the same time; ``"auto"`` takes chunks where these pay. The result
         has the same frames at the same times. Interrupted or killed, the same call goes on where it was.
     executor : concurrent.futures.Executor, or Dask client, or address of a Dask scheduler, optional
-        Where chunks are encoded, in the place of threads of this process; source and target must be there under the
-        same names.
+        Where chunks are encoded, in the place of threads of this process. The target must be there under the same name,
+        and so must the film, or at an address, from which each chunk's worker then fetches it.
     progress : callable or True
         Is given each `Progress`; True shows a bar.
     cancel : Stop, optional

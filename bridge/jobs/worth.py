@@ -88,7 +88,6 @@ def hindrance(job: Job, making: Making, film: Survey, muxer: str) -> str:
         (bool(wish.free_filters), "free filters may look at other frames"),
         (not picture.exact, "frames do not keep their times"),
         (film.video is not None and film.video.hdr is not None, "chunks do not carry its light levels"),
-        (film.request.path is None, "the film is no file"),
         (bool(film.missing), "the film is not whole"),
     ):
         if wrong:

@@ -9,22 +9,26 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 import psutil
 import pytest
 
-from bridge.errors import CheckFailed, CorruptMedia, JobCancelled, OutputFailed
+import bridge
+from bridge.core.request import Request
+from bridge.errors import BadJob, CheckFailed, CorruptMedia, JobCancelled, OutputFailed
 from bridge.jobs import piece
 from bridge.jobs.chunks import How
-from bridge.jobs.folder import Folder, leave_folder
+from bridge.jobs.folder import Folder, folder_of, leave_folder
 from bridge.jobs.runner import Stop
+from bridge.process.tools import cache_folder
 from tests.jobs.films import KINDS, film, frames, in_chunks, run, sound, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from bridge.jobs.step import Progress
 
@@ -286,3 +290,62 @@ def test_poison_fails_at_once_in_the_programs_own_words(
         in_chunks(film(films, "closed.mp4"), tmp_path / "a.mp4", video=video, how=How(workers=1))
     assert len(calls) <= 2
     assert list(tmp_path.iterdir()) == []
+
+
+# What is no file
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("long") / "long.mkv"
+    sources = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=12", "-f", "lavfi", "-i", "sine=d=12")
+    run(*sources, "-c:v", "libx264", "-preset", "ultrafast", "-g", "20", "-c:a", "aac", path)
+    return path
+
+
+@pytest.fixture
+def store() -> Iterator[Any]:
+    files = fsspec.filesystem("memory")
+    yield files
+    files.rm("/jobs", recursive=True)
+
+
+def test_bytes_become_bytes(long: Path, tmp_path: Path) -> None:
+    wishes: dict[str, Any] = {"video_codec": "ffv1", "workers": 2, "container": "MKV"}
+    made = bridge.transcode(long.read_bytes(), "<bytes>", **wishes)
+    assert len(made.commands) == 3
+    (tmp_path / "chunks.mkv").write_bytes(made.data or b"")
+    _same(tmp_path / "chunks.mkv", long)
+    with ProcessPoolExecutor(1) as others, pytest.raises(BadJob, match="no name by which other processes"):
+        bridge.transcode(long.read_bytes(), tmp_path / "a.mkv", **wishes, executor=others)
+    with ProcessPoolExecutor(1) as others, pytest.raises(BadJob, match="a folder that all workers see"):
+        bridge.transcode(long, "<bytes>", **wishes, executor=others)
+
+
+def test_a_store_to_a_store_goes_on_where_it_was(store: Any, long: Path, tmp_path: Path) -> None:
+    store.pipe("/jobs/in.mkv", long.read_bytes())
+    stop = Stop()
+    wishes: dict[str, Any] = {"video_codec": "ffv1", "workers": 1, "executor": ThreadPoolExecutor(1)}
+
+    def look(_: Progress) -> None:
+        if list(cache_folder().glob("chunks/*/*.nut")):
+            stop.set()
+
+    addresses = ("memory://jobs/in.mkv", "memory://jobs/out.mkv")
+    with pytest.raises(JobCancelled):
+        bridge.transcode(*addresses, **wishes, progress=look, cancel=stop)
+    made = bridge.transcode(*addresses, **wishes)
+    assert len(made.commands) == 2  # the other chunk, and the one that joins
+    (tmp_path / "chunks.mkv").write_bytes(store.cat("/jobs/out.mkv"))
+    _same(tmp_path / "chunks.mkv", long)
+    assert list(cache_folder().glob("chunks/*")) == []
+
+
+def test_of_what_nobody_goes_on_with_the_newest_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEBRIDGE_CACHE", str(tmp_path))
+    for number in range(20):
+        (tmp_path / "chunks" / f"{number:02}").mkdir(parents=True)
+        os.utime(tmp_path / "chunks" / f"{number:02}", (number, number))
+    with Folder("held", tmp_path / "chunks" / "00"), Request("<bytes>", writing=True) as out, folder_of(out):
+        assert {"00", "04", "19"} < {path.name for path in (tmp_path / "chunks").iterdir()}
+        assert not (tmp_path / "chunks" / "03").exists()
