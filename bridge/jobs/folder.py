@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Folder", "folder_of", "leave_folder", "settle_folder"]
 
+_DYING = 2.0  # seconds that the programs of a killed process may take to end, which have the folder open
 _KEPT = 16  # folders of results that are no files, and that nobody has gone on with yet
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -47,16 +49,17 @@ class Folder:
 
     def __enter__(self) -> Self:
         """Make it, or take what an earlier process has left."""
+        deadline = time.monotonic() + _DYING
         try:
             while self.descriptor < 0:
                 self.path.mkdir(exist_ok=True)
-                self._take()
+                self._take(patient=time.monotonic() < deadline)
         except OSError as error:
             raise not_placed(self._target, self.path.parent, error) from error
         return self
 
-    def _take(self) -> None:
-        """Lock it; another process may have removed it meanwhile."""
+    def _take(self, *, patient: bool) -> None:
+        """Lock it; another process may have removed it meanwhile, or be about to end."""
         descriptor = os.open(self.path, _FOLDER)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,6 +67,9 @@ class Folder:
                 if os.path.samestat(os.fstat(descriptor), self.path.stat()):
                     self.descriptor, descriptor = descriptor, -1
         except BlockingIOError:
+            if patient:
+                time.sleep(0.05)
+                return
             raise OutputFailed(f"{self._target} is being made by another process; wait for it, or stop it") from None
         finally:
             if descriptor >= 0:
