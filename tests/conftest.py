@@ -127,6 +127,9 @@ class _State:
         return cls(things=frozenset([*_descriptors(), *_threads(), *_children(), *_temporary()]))
 
 
+_LISTED = Path(f"/proc/self/task/{os.getpid()}/children")  # where the kernel tells that
+
+
 def _descriptors() -> Iterator[str]:
     for number in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():  # noqa: PTH112, PTH208 - as cheap as can be
         with contextlib.suppress(OSError):  # the descriptor of the listing itself is gone by now
@@ -140,11 +143,24 @@ def _threads() -> Iterator[str]:
 
 
 def _children() -> Iterator[str]:
-    for child in psutil.Process().children(recursive=True):
+    for number in _below(os.getpid()):
         with contextlib.suppress(psutil.NoSuchProcess):
+            child = psutil.Process(number)
             if os.getpid() == 1 and child.status() == psutil.STATUS_ZOMBIE:
                 continue  # in a container of our own everybody's orphans come to us
             yield f"process {child.pid} {child.name()} ({child.status()})"
+
+
+def _below(process: int) -> Iterator[int]:
+    """Give the children of a process and theirs; what `psutil` looks at is every process of the machine."""
+    if not _LISTED.exists():
+        yield from [child.pid for child in psutil.Process(process).children(recursive=True)]
+        return
+    with contextlib.suppress(OSError):  # it has ended
+        for task in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208 - as cheap as can be
+            for child in Path(f"/proc/{process}/task/{task}/children").read_text().split():
+                yield int(child)
+                yield from _below(int(child))
 
 
 def _temporary() -> Iterator[str]:
