@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge.ffmpeg import memory
 from bridge.ffmpeg.listing import Film, Listing, build
 from bridge.media.index import Entry, FrameIndex, Packet, frame_meta
-from bridge.process.tools import cache_folder, toolbox
+from bridge.process.tools import toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-__all__ = ["Guide", "identity", "load", "save"]
+__all__ = ["Guide"]
 
 
 class Guide:
@@ -47,7 +43,7 @@ class Guide:
                 self._index = build(listing)
             finally:
                 self.close()
-            save(self._film, self._index, self._key)
+            _save(self._film, self._index, self._key)
         return self._index
 
     def start(self) -> None:
@@ -103,7 +99,7 @@ class Guide:
             for entry in entries:
                 index = index.without(entry)
             self._index = index
-            save(self._film, index, self._key)
+            _save(self._film, index, self._key)
 
     def close(self) -> None:
         """Stop listing."""
@@ -115,8 +111,8 @@ class Guide:
         """Give the index if it is known, here or from an earlier run."""
         if not self._looked:
             self._looked = True
-            self._key = identity(self._film)
-            self._index = load(self._key)
+            self._key = _key(self._film)
+            self._index = _load(self._key)
         return self._index
 
     def _list(self) -> Listing:
@@ -127,60 +123,19 @@ class Guide:
 
 # Between runs
 
-_ENDS = 1 << 16
-_MOST = 1000  # files that are kept
 
-
-def identity(film: Film) -> str | None:
-    """Name the content of a file: its place, size and time, and what its ends hold; None for what has no place."""
-    request = film.request
-    if request.path is None:
-        return None
-    with request.input() as descriptor:
-        facts = os.fstat(descriptor)
-    ends = hashlib.blake2b(request.read_at(0, _ENDS), digest_size=16)
-    ends.update(request.read_at(max(0, facts.st_size - _ENDS), _ENDS))
+def _key(film: Film) -> str | None:
     program = toolbox().get("ffprobe") or toolbox().find("ffmpeg")
-    of_file = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, ends.hexdigest())
-    return "|".join(map(str, (*of_file, film.demuxer, film.stream, program)))
+    return memory.identity(film.request, film.demuxer, film.stream, program)
 
 
-def _place(key: str) -> Path:
-    return cache_folder() / "index" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-
-
-def load(key: str | None) -> FrameIndex | None:
+def _load(key: str | None) -> FrameIndex | None:
     """Give the index that an earlier run has left of a file; None if there is none that can be believed."""
-    if key is None:
-        return None
-    place = _place(key)
-    try:
-        return FrameIndex.from_bytes(place.read_bytes(), key) if place.is_file() else None
-    except OSError:
-        return None
+    content = memory.recall("index", key)
+    return None if content is None or key is None else FrameIndex.from_bytes(content, key)
 
 
-def save(film: Film, index: FrameIndex, key: str | None) -> None:
-    """Keep the index for later runs, unless the file has changed meanwhile; that this fails is no error."""
-    if key is None or identity(film) != key:
-        return
-    place = _place(key)
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".index-", dir=place.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(index.to_bytes(key))
-            Path(name).replace(place)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _forget_the_oldest(place.parent)
-
-
-def _forget_the_oldest(folder: Path) -> None:
-    files = list(folder.iterdir())
-    if len(files) > _MOST:
-        files.sort(key=lambda file: file.stat().st_mtime)
-        for file in files[: len(files) - _MOST // 2]:
-            file.unlink(missing_ok=True)
+def _save(film: Film, index: FrameIndex, key: str | None) -> None:
+    """Keep the index for later runs, unless the file has changed meanwhile."""
+    if key is not None and _key(film) == key:
+        memory.keep("index", key, index.to_bytes(key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.core.intake import check_size
 from bridge.errors import CorruptMedia, LimitExceeded
-from bridge.ffmpeg import argv, banner
+from bridge.ffmpeg import argv, banner, memory
 from bridge.media.hdr import HighDynamicRange, is_hdr
 from bridge.media.info import AudioStream, Chapter, MediaInfo, OtherStream, VideoStream, maybe_in_fields
 from bridge.process.child import Output, run, words
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["count_listed", "from_json", "listed", "media_info", "own_pixels"]
 
 
-def media_info(request: Request, demuxer: str | None) -> MediaInfo:
-    """Describe the content of a request.
+def media_info(request: Request, demuxer: str | None, *, remember: bool = False) -> MediaInfo:
+    """Describe the content of a request; what was remembered of the same file is not asked again.
 
     Raises
     ------
@@ -33,6 +34,9 @@ def media_info(request: Request, demuxer: str | None) -> MediaInfo:
     """
     tool = toolbox().get("ffprobe") or toolbox().find("ffmpeg")
     alone = tool.name == "ffmpeg"
+    key = memory.identity(request, demuxer, tool) if remember and not alone else None
+    if (known := memory.recall("probe", key)) is not None and (found := _remembered(known, key)):
+        return _with_light(from_json(found, request.name, str(tool)), request, demuxer, tool)
     said = _ask(tool, argv.describe(demuxer) if alone else argv.probe(demuxer), request)
     if alone:
         info = from_banner(said.stdout.decode("utf-8", "replace"), said.exit.stderr, request.name, str(tool))
@@ -44,7 +48,17 @@ def media_info(request: Request, demuxer: str | None) -> MediaInfo:
         info = from_json(_json(said, request), request.name, str(tool))
     if not info.streams:
         raise _corrupt(said, request, tool)
+    if key is not None and key == memory.identity(request, demuxer, tool):
+        memory.keep("probe", key, json.dumps([key, json.loads(said.stdout)]).encode())
     return _with_light(info, request, demuxer, tool)
+
+
+def _remembered(content: bytes, key: str | None) -> dict[str, Any] | None:
+    """Read what was remembered; None if it is of something else, or no such thing."""
+    with contextlib.suppress(ValueError, TypeError):
+        name, found = json.loads(content)
+        return found if name == key and isinstance(found, dict) and found.get("streams") else None
+    return None
 
 
 def _with_light(info: MediaInfo, request: Request, demuxer: str | None, tool: Tool) -> MediaInfo:

@@ -596,7 +596,7 @@ class FilmReader(Reader):
 
     def _info(self) -> MediaInfo:
         if self._probed is None:
-            self._probed = probe.media_info(self.request, self._demuxer)
+            self._probed = probe.media_info(self.request, self._demuxer, remember=True)
         return self._probed
 
     def _video(self) -> VideoStream | None:

@@ -103,7 +103,7 @@ class Survey:
     def info(self) -> MediaInfo:
         """What it holds."""
         self._guide.start()  # its frames will be asked for: they are listed meanwhile
-        info = probe.media_info(self.request, self.demuxer)
+        info = probe.media_info(self.request, self.demuxer, remember=True)
         if not any(isinstance(stream, VideoStream | AudioStream) for stream in info.streams):
             raise CorruptMedia(f"{self.name} holds neither pictures nor sound that are known")
         for stream in info.streams:

@@ -308,7 +308,7 @@ def test_a_damaged_frame_is_never_given_by_position(name: str, films: Films, tmp
         assert same_frame(reader.get_data(2), whole)  # it is still of use
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", ["ts", "mkv", "flv", "avi", "mp4, index in front"])
 def test_a_batch_never_holds_a_wrong_frame(name: str, seed: int, films: Films, tmp_path: Path) -> None:
     whole = {round(frame.meta["time"], 3): frame for frame in films.frames(name)}  # an index may list fewer frames

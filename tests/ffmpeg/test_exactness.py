@@ -188,7 +188,7 @@ def test_an_independent_decode_gives_as_many(case: Case, film: Path, frames: lis
 
 def test_in_random_order(case: Case, film: Path, frames: list[bridge.Array]) -> None:
     chance = random.Random(case.name)  # noqa: S311 - the same each time
-    order = [chance.randrange(len(frames)) for _ in range(7)] + [-1, 0]
+    order = [chance.randrange(len(frames)) for _ in range(4)] + [-1, 0]
     with bridge.get_reader(film, case.format) as reader:
         for index in order:
             frame = reader[index]
@@ -220,9 +220,8 @@ def test_by_time(case: Case, film: Path, frames: list[bridge.Array]) -> None:
         assert np.all(np.diff(times) > 0)
         assert np.all(shown > 0)
         assert [frame.meta["time"] for frame in frames] == times.tolist()
-        for index in (0, 7, len(frames) // 2, len(frames) - 1):
-            for time in (times[index], times[index] + shown[index] / 2):
-                assert reader.at(float(time)).meta["index"] == index
+        for index, part in ((7, 0), (len(frames) // 2, 0.5), (0, 0), (len(frames) - 1, 0.5)):
+            assert reader.at(float(times[index] + part * shown[index])).meta["index"] == index
         for time in (times[0] - 0.01, times[-1] + shown[-1] + 0.01):
             with pytest.raises(errors.NoSuchFrame):
                 reader.at(float(time))

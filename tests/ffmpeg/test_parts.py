@@ -94,8 +94,11 @@ def test_a_part_of_a_turned_film_is_one_of_what_is_shown(film: Path, tmp_path: P
 # Each so-many-th
 
 
-@pytest.mark.parametrize("every", [2, 7, 29, 30, 1000])
-@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.ts", "film.h264"])
+@pytest.mark.parametrize(
+    ("name", "every"),
+    [(name, every) for name in ("film.mp4", "film.mkv", "film.ts", "film.h264") for every in (2, 29)]
+    + [("film.mp4", every) for every in (7, 30, 1000)],
+)
 def test_each_so_manyth_frame(name: str, every: int, lavfi: Clips) -> None:
     film = lavfi(name, SOURCE, *H264)
     with bridge.get_reader(film) as reader:

@@ -217,7 +217,7 @@ def test_a_source_that_changes_meanwhile_is_noticed(films: Path, tmp_path: Path)
     def change(progress: Progress) -> None:
         os.utime(source, ns=(0, progress.frames + 1))
 
-    with pytest.raises(CorruptMedia, match="no more, the file"):
+    with pytest.raises(CorruptMedia, match="no more, the film"):
         in_chunks(source, tmp_path / "film.mp4", how=How(workers=1), report=change)
     assert not (tmp_path / "film.mp4").exists()
 

@@ -169,7 +169,7 @@ def test_status_tells_of_it(jpeg: Path) -> None:
 
 @pytest.mark.usefixtures("always")
 def test_no_library_is_no_trouble(jpeg: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.magick.worker._names", lambda _tool: ["libNothing.so.9"])
+    monkeypatch.setattr("bridge.magick.worker.library_names", lambda _tool: ["libNothing.so.9"])
     monkeypatch.setattr(warm.workers, "_unfit", {})
     assert bridge.imread(jpeg).shape == (33, 41, 3)
     assert warm.workers.alive == []

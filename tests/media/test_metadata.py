@@ -882,7 +882,8 @@ def test_a_directory_of_65535_entries(kind: int) -> None:
     for count in (1, 1024, 65_000, 2**32 - 1):
         data = directory(count)
         with _Cheap():
-            _sound(_groups(data))
+            groups = _groups(data)
+        _sound(groups)
 
 
 def test_pointers_to_nowhere() -> None:
@@ -898,13 +899,13 @@ def test_pointers_to_nowhere() -> None:
 @pytest.mark.parametrize(
     ("kind", "data"),
     [
-        ("png", b"\x89PNG\r\n\x1a\n" + bytes(60 << 20)),
-        ("jpeg", b"\xff" * (60 << 20)),
-        ("jpeg", b"\xff\xd8" + b"\xff\xfe\0\2" * (8 << 20)),
-        ("gif", b"GIF89a" + bytes(7) + b"!\xfe\1a" * (8 << 20)),
-        ("gif", b"GIF89a" + bytes(7) + b",\0\0\0\0\0\0\0\0\0\2\0" * (5 << 20)),
-        ("gif", b"GIF89a" + bytes(7) + b"!\xfe" + b"\1a" * (20 << 20)),
-        ("webp", b"RIFF\0\0\0\0WEBP" + b"\0" * (60 << 20)),
+        ("png", b"\x89PNG\r\n\x1a\n" + bytes(20 << 20)),
+        ("jpeg", b"\xff" * (20 << 20)),
+        ("jpeg", b"\xff\xd8" + b"\xff\xfe\0\2" * (2 << 20)),
+        ("gif", b"GIF89a" + bytes(7) + b"!\xfe\1a" * (2 << 20)),
+        ("gif", b"GIF89a" + bytes(7) + b",\0\0\0\0\0\0\0\0\0\2\0" * (2 << 20)),
+        ("gif", b"GIF89a" + bytes(7) + b"!\xfe" + b"\1a" * (4 << 20)),
+        ("webp", b"RIFF\0\0\0\0WEBP" + b"\0" * (20 << 20)),
     ],
 )
 def test_millions_of_blocks_come_to_an_end(kind: str, data: bytes) -> None:
