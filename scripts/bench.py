@@ -173,15 +173,30 @@ def transcode(scratch: Path, rounds: int) -> None:
             title = "bridge" if count == 1 else f"bridge, {count} workers"
             texts[title] = f"{programs.COMMON}{programs.TRANSCODE}WISHES = {told!r}\n{programs.BRIDGE_TRANSCODE}"
         taken: dict[str, list[tuple[float, float]]] = {title: [] for title in texts}
+        made: dict[str, tuple[int, str]] = {}
         for _ in range(rounds):
             for title, text in texts.items():
                 taken[title].append(_counted(text, [clip, frames, *size, scratch], frames))
-        columns = f"{'least s':>9}{'least CPU s':>13}{'s to ffmpeg':>13}{'CPU to ffmpeg':>15}"
-        print(f"{name + f', {frames} frames':<32}{columns}")
-        wall, cpu = (min(column) for column in zip(*taken["ffmpeg"], strict=True))
+                if title not in made:
+                    made[title] = (scratch / "made.mkv").stat().st_size, _ssim(clip, scratch / "made.mkv")
+        columns = f"{'median s':>9}{'CPU s':>8}{'s to ffmpeg':>13}{'CPU to ffmpeg':>15}{'kB':>8}{'SSIM':>10}"
+        print(f"{name + f', {frames} frames':<38}{columns}")
         for title, rows in taken.items():
-            one, other = (min(column) for column in zip(*rows, strict=True))
-            print(f"{title:<32}{one:9.2f}{other:13.2f}{one / wall:13.3f}{other / cpu:15.3f}", flush=True)
+            wall, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
+            pairs = zip(rows, taken["ffmpeg"], strict=True)
+            ratios = [(one[0] / other[0], one[1] / other[1]) for one, other in pairs]
+            slower, more = (statistics.median(column) for column in zip(*ratios, strict=True))
+            kilobytes, ssim = made[title][0] // 1000, made[title][1]
+            print(f"{title:<38}{wall:9.2f}{cpu:8.2f}{slower:13.3f}{more:15.3f}{kilobytes:8}{ssim:>10}", flush=True)
+
+
+def _ssim(source: Path, made: Path) -> str:
+    """Compare a result with its source."""
+    graph = "[0:v]settb=AVTB,setpts=N[a];[1:v]settb=AVTB,setpts=N[b];[a][b]ssim"
+    command = [os.environ["FRAMEBRIDGE_FFMPEG"], "-nostdin", "-hide_banner", "-i", str(source), "-i", str(made)]
+    command += ["-filter_complex", graph, "-f", "null", "-"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    return said.rpartition("All:")[2].split()[0]
 
 
 def _counted(text: str, arguments: list[object], expected: int) -> tuple[float, float]:

@@ -356,17 +356,16 @@ TRANSCODE = """
 import bridge, bridge.jobs.transcoding
 from bridge.process.tools import toolbox
 toolbox().abilities("ffmpeg")
-target = os.path.join(SCRATCH, f"{os.getpid()}.mkv")
+target = os.path.join(SCRATCH, "made.mkv")
 def counted():
     command = [FFMPEG, "-v", "error", "-i", target, "-map", "0:v", "-c", "copy", "-f", "framecrc", "-"]
     listed = subprocess.run(command, capture_output=True)
-    os.remove(target)
     return sum(not line.startswith(b"#") for line in listed.stdout.splitlines())
 """
 
 PLAIN_TRANSCODE = """
 begun = clock()
-subprocess.run([FFMPEG, "-nostdin", "-v", "error", "-i", SOURCE, "-map", "0:v:0", *PLAIN, target], check=True)
+subprocess.run([FFMPEG, "-nostdin", "-v", "error", "-y", "-i", SOURCE, "-map", "0:v:0", *PLAIN, target], check=True)
 taken = clock() - begun
 print(json.dumps([taken, counted()]))
 """
