@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from tests.jobs.films import film, frames, sound, whole
+from tests.jobs.films import film, frames, run, sound, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,6 +155,18 @@ def test_a_worker_that_is_killed_takes_nothing_along(cluster: _Cluster, films: P
     assert sound(target)[0] == sound(tmp_path / "whole.mp4")[0]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     _until(lambda: _programs(tmp_path) == [])
+
+
+def test_the_command_has_a_cluster_make_it_of_a_film_at_an_address(cluster: _Cluster, tmp_path: Path) -> None:
+    source, target = tmp_path / "source.mkv", tmp_path / "made.mkv"
+    run("-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=12", "-c:v", "libx264", "-preset", "ultrafast", source)
+    worker = cluster.worker("a")
+    wishes = ("--codec", "ffv1", "--workers", "2", "--dask", cluster.address)
+    asked = cluster.run("-m", "bridge", "transcode", f"local://{source}", str(target), *wishes)
+    assert asked.wait(60) == 0, (cluster.folder / "log").read_text()
+    assert frames(target) == frames(source)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".framebridge")) == []
+    assert psutil.Process(worker.pid).children()  # what it starts programs with
 
 
 def test_cancel_reaches_a_child_on_a_worker(cluster: _Cluster, films: Path, tmp_path: Path) -> None:
