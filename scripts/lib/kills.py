@@ -38,15 +38,17 @@ def kills(folder: Path, count: int, seed: int) -> bool:
         expected = _seen(whole(source, folder / f"whole-{kind}"))
         target = folder / f"chunks-{kind}"
         killed = ended = wrong = 0
-        while killed < count or not ended:
-            if _run(source, target, chance.uniform(0, _LONGEST) if killed < count else None):
+        half_done = True
+        while half_done or killed < count:
+            half_done = _run(source, target, chance.uniform(0, _LONGEST) if killed < count else None)
+            if half_done:
                 killed += 1
                 continue
             ended += 1
             wrong += _seen(target) != expected
             target.unlink()
         left = [path.name for path in folder.glob(".framebridge-*")]
-        print(f"{kind:12} killed {killed:3}, ended {ended:3}, wrong {wrong}, left {left or 0}", flush=True)
+        print(f"{kind:12} killed {killed:3}, ended {ended:3}, wrong {wrong}, left {len(left)}", flush=True)
         right = right and not wrong and not left
     return right
 

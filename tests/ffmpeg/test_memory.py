@@ -48,9 +48,21 @@ def test_a_film_is_asked_once(film: Path, asked: list[str]) -> None:
     assert bridge.mimread(film)[0].shape == (48, 64, 3)
     assert len(asked) == 1
     assert first.tags["title"] == "one"
-    bridge.probe(film.read_bytes())  # which has no place
+    assert bridge.probe(film.read_bytes()).streams == first.streams  # which has no place
+    assert len(asked) == 1
+
+
+def test_a_large_film_is_known_by_its_place(film: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_SMALL", 100)
+    bridge.probe(film)
+    bridge.probe(film)
+    assert len(asked) == 1
+    bridge.probe(film.read_bytes())  # which has none
     bridge.probe(film.read_bytes())
     assert len(asked) == 3
+    os.utime(film, ns=(0, 1))
+    bridge.probe(film)
+    assert len(asked) == 4
 
 
 def test_another_film_in_its_place_is_asked(film: Path, asked: list[str]) -> None:
@@ -58,9 +70,10 @@ def test_another_film_in_its_place_is_asked(film: Path, asked: list[str]) -> Non
     content = film.read_bytes()
     film.write_bytes(content.replace(b"one", b"two"))
     assert bridge.probe(film).tags["title"] == "two"
-    os.utime(film, ns=(0, 1))
-    bridge.probe(film)
-    assert len(asked) == 3
+    assert len(asked) == 2
+    film.write_bytes(content)
+    assert bridge.probe(film).tags["title"] == "one"
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("spoilt", [b"", b"{", b"[]", b'["key", {"streams": [1]}]', b"[1, 2, 3]", b"\xff\0"])

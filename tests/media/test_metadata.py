@@ -901,14 +901,14 @@ def test_pointers_to_nowhere() -> None:
     [
         ("png", b"\x89PNG\r\n\x1a\n" + bytes(20 << 20)),
         ("jpeg", b"\xff" * (20 << 20)),
-        ("jpeg", b"\xff\xd8" + b"\xff\xfe\0\2" * (2 << 20)),
-        ("gif", b"GIF89a" + bytes(7) + b"!\xfe\1a" * (2 << 20)),
-        ("gif", b"GIF89a" + bytes(7) + b",\0\0\0\0\0\0\0\0\0\2\0" * (2 << 20)),
+        ("jpeg", b"\xff\xd8" + b"\xff\xfe\0\2" * (1 << 20)),
+        ("gif", b"GIF89a" + bytes(7) + b"!\xfe\1a" * (1 << 20)),
+        ("gif", b"GIF89a" + bytes(7) + b",\0\0\0\0\0\0\0\0\0\2\0" * (1 << 20)),
         ("gif", b"GIF89a" + bytes(7) + b"!\xfe" + b"\1a" * (4 << 20)),
         ("webp", b"RIFF\0\0\0\0WEBP" + b"\0" * (20 << 20)),
     ],
 )
-def test_millions_of_blocks_come_to_an_end(kind: str, data: bytes) -> None:
+def test_a_million_blocks_come_to_an_end(kind: str, data: bytes) -> None:
     began = time.process_time()
     groups = _groups(data, kind)
     assert time.process_time() - began < 20
