@@ -903,7 +903,7 @@ def test_pointers_to_nowhere() -> None:
         ("jpeg", b"\xff" * (20 << 20)),
         ("jpeg", b"\xff\xd8" + b"\xff\xfe\0\2" * (1 << 20)),
         ("gif", b"GIF89a" + bytes(7) + b"!\xfe\1a" * (1 << 20)),
-        ("gif", b"GIF89a" + bytes(7) + b",\0\0\0\0\0\0\0\0\0\2\0" * (1 << 20)),
+        ("gif", b"GIF89a" + bytes(7) + b",\0\0\0\0\0\0\0\0\0\2\0" * (2 << 20)),
         ("gif", b"GIF89a" + bytes(7) + b"!\xfe" + b"\1a" * (4 << 20)),
         ("webp", b"RIFF\0\0\0\0WEBP" + b"\0" * (20 << 20)),
     ],
