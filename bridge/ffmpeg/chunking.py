@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bridge.ffmpeg.argv import _passthrough, _reads, _source_time_base
+from bridge.ffmpeg.argv import _passthrough, _reads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def encode_chunk(
     chain += [f"setpts=PTS-{span[0]}" if span[0] >= 0 else f"setpts=PTS+{-span[0]}"]
     return (
         "-copyts", *reads, *_flat(seek), "-i", name,
-        *_flat(_passthrough(release)), *_flat(_source_time_base(release)),
+        *_flat(_passthrough(release)), "-enc_time_base:v", f"{time_base.numerator}:{time_base.denominator}",
         "-map", f"0:{stream}", "-vf", ",".join(chain), *video,
         "-map_metadata", "-1", "-map_chapters", "-1", "-f", "nut", "-y", output,
     )  # fmt: skip
