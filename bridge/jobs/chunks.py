@@ -124,11 +124,11 @@ def make(
         As of `gather`; what is finished stays in the folder, and the same call goes on there.
     """
     tally = _Tally(plan)
-    specs = list(specs_of(recipe, plan, how, film, folder.path))
-    longest = sorted(range(len(specs)), key=lambda number: -plan.chunks[number].frames)
-    given = [specs[number] for number in longest]
     results: dict[int, dict[str, Any]] = {}
-    with holding(film):
+    with holding(film) as held:
+        specs = list(specs_of(recipe, plan, how, film, held=held, folder=folder.path))
+        longest = sorted(range(len(specs)), key=lambda number: -plan.chunks[number].frames)
+        given = [specs[number] for number in longest]
         for event in gather(
             work, given, executor=how.executor, workers=how.workers, stop=how.stop, seconds=how.deadline
         ):

@@ -53,8 +53,10 @@ def identity(request: Request) -> str:
     return f"{facts.st_size}-{facts.st_mtime_ns}-{ends.hexdigest()}"
 
 
-def specs_of(recipe: Recipe, plan: Plan, how: How, film: Request, folder: Path) -> Iterator[dict[str, Any]]:
-    """Say in plain values what is to be done for each chunk, whoever does it."""
+def specs_of(
+    recipe: Recipe, plan: Plan, how: How, film: Request, *, held: str, folder: Path
+) -> Iterator[dict[str, Any]]:
+    """Say in plain values what is to be done for each chunk, whoever does it; `held` is of `holding`."""
     tool, stamp = toolbox().find("ffmpeg"), identity(film)
     for chunk in plan.chunks:
         arguments = encode_chunk(
@@ -78,13 +80,18 @@ def specs_of(recipe: Recipe, plan: Plan, how: How, film: Request, folder: Path) 
             "frames": chunk.frames,
             "times": chunk.times,
             "time_base": str(plan.time_base),
-            "film": str(film.path.absolute()) if film.path else film.lasting if isinstance(film.lasting, str) else "",
+            "film": str(film.path.absolute() if film.path else film.lasting if _named(film) else ""),
+            "held": held,
             "source": stamp,
             "ffmpeg": tool.version,
             "limits": asdict(film.limits),
             "stall": how.stall,
             "threads": how.threads,
         }
+
+
+def _named(film: Request) -> bool:
+    return isinstance(film.lasting, str | Path)
 
 
 def work(spec: dict[str, Any]) -> dict[str, Any]:
@@ -123,36 +130,36 @@ def _worked(spec: dict[str, Any], stop: Stop, told: Callable[[int], None]) -> di
     tool = toolbox().find("ffmpeg")
     if tool.version != spec["ffmpeg"]:
         raise ToolMissing(f"{step.subject} is made with ffmpeg {spec['ffmpeg']}; this machine has {tool.version}")
-    with _film(spec["film"], spec["source"], limits) as film:
+    with _film(spec, limits) as film:
         found = _found(spec, step, limits)
         return found or _encoded(step, film, spec, limits=limits, stop=stop, told=told)
 
 
-_held: dict[str, Request] = {}  # films that are no files, by their identity
+_held: dict[str, Request] = {}
 
 
 @contextlib.contextmanager
-def holding(film: Request) -> Iterator[None]:
-    """Let work in this process have a film that is no file as it is open here; others get it by its address."""
+def holding(film: Request) -> Iterator[str]:
+    """Let work in this process have a film that is no file as it is open here, by the name that this gives."""
     if film.path is not None:
-        yield
+        yield ""
         return
-    stamp = identity(film)
-    _held[stamp] = film
+    name = os.urandom(16).hex()
+    _held[name] = film
     try:
-        yield
+        yield name
     finally:
-        _held.pop(stamp, None)
+        del _held[name]
 
 
 @contextlib.contextmanager
-def _film(uri: str, stamp: str, limits: Limits) -> Iterator[Request]:
+def _film(spec: Mapping[str, Any], limits: Limits) -> Iterator[Request]:
     """Give the film that was cut into chunks."""
-    if held := _held.get(stamp):
+    if held := _held.get(spec["held"]):
         yield held
         return
-    with Request(uri, limits=limits) as film:
-        if identity(film) != stamp:
+    with Request(spec["film"], limits=limits) as film:
+        if identity(film) != spec["source"]:
             raise CorruptMedia(f"{film.name} is not, or no more, the film that was cut into chunks; start again")
         yield film
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -9,7 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -320,6 +323,27 @@ def test_bytes_become_bytes(long: Path, tmp_path: Path) -> None:
         bridge.transcode(long.read_bytes(), tmp_path / "a.mkv", **wishes, executor=others)
     with ProcessPoolExecutor(1) as others, pytest.raises(BadJob, match="a folder that all workers see"):
         bridge.transcode(long, "<bytes>", **wishes, executor=others)
+
+
+def test_the_same_bytes_in_two_jobs_at_once(long: Path) -> None:
+    content = long.read_bytes()
+    wishes: dict[str, Any] = {"video_codec": "ffv1", "workers": 2, "container": "MKV"}
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(bridge.transcode, content, "<bytes>", **wishes) for _ in range(2)]
+        sizes = [job.result().frames for job in jobs]
+    assert sizes == [120, 120]
+
+
+def test_a_member_of_an_archive_is_known_elsewhere(long: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        archive.write(long, "long.mkv")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as others:
+        made = bridge.transcode(
+            tmp_path / "films.zip" / "long.mkv", tmp_path / "chunks.mkv", video_codec="ffv1", executor=others, workers=2
+        )
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined] # there is no public way
+    assert len(made.commands) == 3
+    _same(tmp_path / "chunks.mkv", long)
 
 
 def test_a_store_to_a_store_goes_on_where_it_was(store: Any, long: Path, tmp_path: Path) -> None:
