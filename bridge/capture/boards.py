@@ -53,6 +53,8 @@ class Board:
         Finds the bytes in what the reader prints.
     stays : bool
         Whether the writer goes on in the background, to serve what it was given.
+    late : bool
+        Whether the writer may say that it is done before others see what it was given.
     """
 
     reader: str
@@ -64,6 +66,7 @@ class Board:
     writing: Callable[[str], tuple[str, ...]]
     content: Callable[[bytes], bytes]
     stays: bool = False
+    late: bool = False
 
 
 def _lines(text: str) -> list[str]:
@@ -153,6 +156,7 @@ BOARDS = {
         writing=_ending(*_XCLIP, "-i", "-t"),
         content=_as_is,
         stays=True,
+        late=True,
     ),
     "wayland": Board(
         reader="wl-paste",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any
 
 from bridge.capture.boards import BOARDS, picture_kinds
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["ClipboardFormat", "ClipboardReader", "ClipboardWriter"]
 
 _NAME = "<clipboard>"
+_SEEN = 2.0  # seconds that a busy server may take to tell who owns the clipboard now
 _SYSTEMS = {"darwin": "macos", "win32": "windows"}
 _UNDECODED = (UnknownFormat, MissingCodec, ToolMissing)
 
@@ -126,6 +128,15 @@ def put(data: bytes, kind: str, limits: Limits) -> None:
     if not ended.ok:
         said = words(ended.stderr)
         raise ToolFailed(f"{_NAME}: {argv[0]} ended with {ended}: {said}", command=argv, exit=ended, last_words=said)
+    if used.late:
+        _await(data, kind, limits)
+
+
+def _await(data: bytes, kind: str, limits: Limits) -> None:
+    """Wait until others see it. Whoever copies something else in the meantime has the clipboard."""
+    deadline = time.monotonic() + _SEEN
+    while content(kind, limits) != data and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _check_display(argv: tuple[str, ...], ended: Exit) -> None:

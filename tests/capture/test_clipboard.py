@@ -25,10 +25,14 @@ _PICTURE = np.random.default_rng(7).integers(0, 256, (31, 45, 4), np.uint8)
 
 
 def _xclip(*arguments: str, put: bytes | None = None) -> bytes:
-    """Run xclip itself; what it says goes nowhere, as it stays."""
+    """Run xclip itself; what it says goes nowhere, as it stays, and is there when the server knows of it."""
     kept = subprocess.PIPE if put is None else subprocess.DEVNULL
     command = ["xclip", "-selection", "clipboard", *arguments]
-    return subprocess.run(command, input=put, stdout=kept, stderr=subprocess.DEVNULL, check=False).stdout or b""
+    said = subprocess.run(command, input=put, stdout=kept, stderr=subprocess.DEVNULL, check=False).stdout or b""
+    deadline = time.monotonic() + 5
+    while put and arguments[0] == "-i" and _xclip("-o", *arguments[1:]) != put and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return said
 
 
 @pytest.fixture
