@@ -183,7 +183,8 @@ def test_colours_that_are_not_told_are_told_as_readers_take_them(lavfi: Clips, t
 
 def test_told_colours_stay(lavfi: Clips, tmp_path: Path) -> None:
     tags = ("-color_primaries", "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc", "-color_range", "tv")
-    source = lavfi("t.mp4", PATTERN, *FAST, "-pix_fmt", "yuv420p10le", *tags)
+    marked = f"{PATTERN},setparams=color_primaries=bt2020:color_trc=arib-std-b67:colorspace=bt2020nc:range=tv"
+    source = lavfi("t.mp4", marked, *FAST, "-pix_fmt", "yuv420p10le", *tags)  # ffmpeg 7 goes by the frames
     bridge.transcode(source, tmp_path / "a.mp4", video_codec="hevc", speed="ultrafast")
     video = bridge.probe(tmp_path / "a.mp4").video
     assert video is not None

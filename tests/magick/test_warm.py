@@ -239,9 +239,9 @@ def test_others_are_not_hurt_by_a_crash(jpeg: Path) -> None:
 def test_deaths_one_after_the_other_end_it_for_a_while(jpeg: Path) -> None:
     for _ in range(7):
         bridge.imread(jpeg)
-        for pid in warm.workers.alive:
-            psutil.Process(pid).kill()
-            psutil.Process(pid).wait(5)
+        for process in [psutil.Process(pid) for pid in warm.workers.alive]:
+            process.kill()
+            process.wait(5)
     assert bridge.imread(jpeg).shape == (33, 41, 3)
     assert warm.workers.alive == []
 
