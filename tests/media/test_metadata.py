@@ -873,17 +873,17 @@ def test_directories_that_go_round_in_circles(order: str) -> None:
     assert _groups(block, "tiff") == {"EXIF": {"Make": "me"}}
 
 
-@pytest.mark.parametrize("kind", [2, 3, 5, 12, 99])
+@pytest.mark.parametrize("kind", [2, 3, 4, 5, 7, 12, 99])
 def test_a_directory_of_65535_entries(kind: int) -> None:
     def directory(count: int) -> bytes:
         rows = (struct.pack("<HHLL", tag, kind, count, 0) for tag in range(65_535))
         return b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + b"".join(rows) + bytes(4)
 
-    for count in (1, 1024, 65_000, 2**32 - 1):
+    for count in (1, 4, 1024, 65_000, 1 << 20, 2**32 - 1):
         data = directory(count)
         with _Cheap():
             groups = _groups(data)
-        _sound(groups)
+        _sound(groups)  # which costs more than the reading
 
 
 def test_pointers_to_nowhere() -> None:
@@ -899,16 +899,16 @@ def test_pointers_to_nowhere() -> None:
 @pytest.mark.parametrize(
     ("kind", "data"),
     [
-        ("png", b"\x89PNG\r\n\x1a\n" + bytes(20 << 20)),
-        ("jpeg", b"\xff" * (20 << 20)),
-        ("jpeg", b"\xff\xd8" + b"\xff\xfe\0\2" * (1 << 20)),
-        ("gif", b"GIF89a" + bytes(7) + b"!\xfe\1a" * (1 << 20)),
-        ("gif", b"GIF89a" + bytes(7) + b",\0\0\0\0\0\0\0\0\0\2\0" * (2 << 20)),
-        ("gif", b"GIF89a" + bytes(7) + b"!\xfe" + b"\1a" * (4 << 20)),
-        ("webp", b"RIFF\0\0\0\0WEBP" + b"\0" * (20 << 20)),
+        ("png", b"\x89PNG\r\n\x1a\n" + bytes(60 << 20)),
+        ("jpeg", b"\xff" * (60 << 20)),
+        ("jpeg", b"\xff\xd8" + b"\xff\xfe\0\2" * (8 << 20)),
+        ("gif", b"GIF89a" + bytes(7) + b"!\xfe\1a" * (8 << 20)),
+        ("gif", b"GIF89a" + bytes(7) + b",\0\0\0\0\0\0\0\0\0\2\0" * (5 << 20)),
+        ("gif", b"GIF89a" + bytes(7) + b"!\xfe" + b"\1a" * (20 << 20)),
+        ("webp", b"RIFF\0\0\0\0WEBP" + b"\0" * (60 << 20)),
     ],
 )
-def test_a_million_blocks_come_to_an_end(kind: str, data: bytes) -> None:
+def test_millions_of_blocks_come_to_an_end(kind: str, data: bytes) -> None:
     began = time.process_time()
     groups = _groups(data, kind)
     assert time.process_time() - began < 20
