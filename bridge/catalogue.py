@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from bridge.arrays.dicom import DicomFormat
+from bridge.arrays.fits import FitsFormat
 from bridge.arrays.floats import float_formats
 from bridge.arrays.npy import NpyFormat, NpzFormat
 from bridge.arrays.targa import TargaFormat
@@ -47,6 +49,8 @@ def _ordered() -> FormatManager:
     ordered += [
         TargaFormat(),
         *float_formats(),
+        DicomFormat(_decoded),
+        FitsFormat(),
         *picture_formats(),
         *document_formats(),
         *still_formats(),
@@ -101,6 +105,12 @@ def _read_one(uri: Any, limits: Limits, **kwargs: Any) -> Array:
 def _describe_one(uri: Any, limits: Limits) -> Any:
     with _opened(uri, limits) as reader:
         return reader.info
+
+
+def _decoded(code: bytes, limits: Limits, name: str) -> Array:
+    """Decode a picture that is part of another file, which is called `name`."""
+    with Request(code, "i", limits=limits, name=name) as request, reader_for(request, None).get_reader(request) as read:
+        return read.get_data(0)
 
 
 def _pasted(data: bytes, outer: Request, **kwargs: Any) -> Reader:

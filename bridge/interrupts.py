@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,9 +17,39 @@ else:
     except ImportError:  # of another Python
         import signal as _signal
 
-__all__ = ["uninterrupted"]
+__all__ = ["keep_interrupts", "uninterrupted"]
 
 _SIGINT = int(signal.SIGINT)
+
+
+_AGAIN = 0.02  # seconds until it comes once more: then the place where it could not be raised is left
+
+
+def keep_interrupts() -> None:
+    """Have a signal come again whose exception Python has let fall; called by programs, at their start.
+
+    Python raises `KeyboardInterrupt`, and what a handler raises, between any two steps of the main thread, and where
+    that is in a callback of the garbage collector, as those that clean up behind each import, it only prints that it
+    was ignored. A handler of SIGTERM that raises ``SystemExit(128 + number)`` is understood, too.
+    """
+    before = sys.unraisablehook
+
+    def said(unraisable: sys.UnraisableHookArgs) -> None:
+        number = _signal_of(unraisable.exc_value)
+        if number:
+            again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))  # to the process: it wakes who waits
+            again.daemon = True
+            again.start()
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = said
+
+
+def _signal_of(error: BaseException | None) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return _SIGINT
+    return error.code - 128 if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128 else 0
 
 
 class uninterrupted:  # noqa: N801 - reads as a statement, like those of contextlib

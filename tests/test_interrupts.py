@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -70,3 +72,30 @@ def test_other_threads_change_nothing(noted: list[int]) -> None:
     thread.join()
     assert seen == [before]
     assert noted == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_one_that_comes_in_a_callback_comes_again(name: str, kept: bool) -> None:
+    """A plain Python prints that it was ignored, and goes on."""
+    text = """
+import signal, sys, time, weakref
+from bridge.interrupts import keep_interrupts
+def end(number, frame): raise SystemExit(128 + number)
+class Thing: pass
+signal.signal(signal.SIGTERM, end)
+if sys.argv[2] == "True": keep_interrupts()
+thing = Thing()
+ref = weakref.ref(thing, lambda _: signal.raise_signal(signal.Signals[sys.argv[1]]))
+try:
+    del thing
+    time.sleep(2)
+    print("went on")
+except (KeyboardInterrupt, SystemExit):
+    print("interrupted")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", text, name, str(kept)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stdout == ("interrupted\n" if kept else "went on\n")
+    assert ("ignored" in done.stderr) is not kept

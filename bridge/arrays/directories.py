@@ -57,6 +57,11 @@ class Directories:
             or self._first(_BITS, 1) > 16
         )
 
+    @property
+    def odd(self) -> bool:
+        """Whether the samples of the first page have 9 to 15 bits, which tifffile needs another package for."""
+        return 8 < self._first(_BITS, 1) < 16
+
     def _first(self, tag: int, otherwise: int) -> int:
         """Read the first number of a tag of the first page."""
         entry, value = (20, 12) if self._chain.big else (12, 8)

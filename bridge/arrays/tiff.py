@@ -363,5 +363,6 @@ class TiffFormat(Format):
         """Take content that says it is TIFF and whose compression tifffile undoes without further packages."""
         if request.kind != "tiff":
             return False
-        asked = request.mode in "iI?" and any(request.kwargs.get(name) is not None for name in ("size", "colorspace"))
-        return Directories(request).for_tifffile(other=asked and toolbox().get("magick") is not None)
+        directories, pictures = Directories(request), request.mode in "iI?" and toolbox().get("magick") is not None
+        asked = any(request.kwargs.get(name) is not None for name in ("size", "colorspace"))
+        return directories.for_tifffile(other=pictures and (asked or directories.odd))

@@ -14,6 +14,7 @@ from bridge import __version__
 from bridge.cli.debug import debug_option, tell_all, wanted
 from bridge.cli.terminal import clean
 from bridge.errors import BridgeError
+from bridge.interrupts import keep_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,6 +102,7 @@ def main(args: Sequence[str] | None = None) -> int:
         0 after success, 1 after an error, 2 after a wrong call, 130 after Ctrl-C.
     """
     _end_in_order()
+    keep_interrupts()
     try:
         status = commands.main(args=args, prog_name="framebridge", standalone_mode=False)
     except click.Abort:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from bridge import get_reader, get_writer
 from bridge.catalogue import writer_for
@@ -26,11 +27,10 @@ from bridge.ffmpeg.argv import rate
 from bridge.ffmpeg.containers import CODECS
 from bridge.ffmpeg.reader import FilmReader
 from bridge.ffmpeg.video import FilmFormat
+from bridge.media.pixels import full_scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import numpy as np
 
     from bridge.core.format import Format, Reader
     from bridge.media.info import MediaInfo
@@ -178,11 +178,16 @@ def _goes_along(info: MediaInfo, target: FilmFormat, wanted: _Wanted) -> bool:
 
 
 def _frames(reader: Reader, task: Task, wanted: _Wanted, pace: Pace, *, opaque: bool) -> Iterator[np.ndarray[Any, Any]]:
-    """Give the frames that are wanted, and count them; `opaque` ones have no fourth channel."""
+    """Give the frames that are wanted, and count them; `opaque` ones have no fourth channel.
+
+    What has 9 to 15 bits is given the full scale of 16, as DST would take it for dark.
+    """
+    white = reader.get_meta_data().get("FILE", {}).get("maxval")
     for index, frame in enumerate(reader):
         pace.add(index, frame.meta.get("time"))
         if index % wanted.every == 0:
-            yield frame[..., :3] if opaque else frame
+            shown = frame[..., :3] if opaque else frame
+            yield full_scale(np.asarray(shown), white) if white else shown
             task.advance()
 
 

@@ -620,6 +620,9 @@ class Writer(_Stream):
                     self.abort()
                 raise
             self._count += 1
+        white = getattr(im, "meta", {}).get("FILE", {}).get("maxval")
+        scale = f"samples are written as they are, of which {white} was white" if white else ""
+        self.changes += [scale] if scale and scale not in self.changes and image.dtype == np.uint16 else []
         self._tell(name for name, value in final.items() if isinstance(value, dict) and name not in self._held)
 
     def _tell(self, names: Iterable[str]) -> None:

@@ -22,7 +22,7 @@ from bridge.media.heads import plain_dds
 from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.nut import NutFraming
 from bridge.media.orientation import told_upright, upright
-from bridge.media.pixels import for_array, hidden_colours, memory_of, pixel_format
+from bridge.media.pixels import for_array, hidden_colours, memory_of, native, pixel_format
 from bridge.media.pnm import PnmFraming
 from bridge.media.portion import WHOLE, portion_of
 from bridge.media.sniff import PictureHead, picture_head
@@ -81,6 +81,10 @@ STILLS: tuple[Still, ...] = (
         name="JPEG-FFMPEG", description="Joint Photographic Experts Group", kind="jpeg",
         extensions=(".jpg", ".jpeg", ".jpe", ".jfif"), demuxer="jpeg_pipe", encoder="mjpeg",
         written={"gray": "gray", "rgb24": "yuvj420p"},
+    ),
+    Still(
+        name="JLS", description="JPEG-LS", extensions=(".jls",), kind="jls", demuxer="jpegls_pipe", decoder="jpegls",
+        encoder="jpegls", written={name: name for name in ("gray", "rgb24", "gray16le")},
     ),
     Still(
         name="BMP-FFMPEG", description="Windows bitmap", extensions=(".bmp", ".dib"), kind="bmp",
@@ -223,7 +227,8 @@ class StillReader(Reader):
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index:
             return None
-        if is_cut(self.request.kind or "", self.request.read_at, self.request.size):
+        kind = "jls" if self._head.rare else self.request.kind or ""  # what is rare of JPEG ends alike
+        if is_cut(kind, self.request.read_at, self.request.size):
             raise TruncatedMedia(f"{self.request.name} ends before its last pixel", got=0)
         demuxer = _ANYMAPS.get(self.request.head[:2], self._format.still.demuxer)
         wish = argv.Wish(size=self._portion.size, crop=self._portion.box)
@@ -248,7 +253,15 @@ class StillReader(Reader):
                 raise child.failure(CorruptMedia)
             if child.said():
                 self._damage(child.failure(CorruptMedia))
-        return upright(self._pixels.view(frame), self._orientation), {"index": 0}
+        image = self._pixels.view(frame)
+        if not self._comes_as_coded(demuxer):
+            image = native(image, self._head.maxval, shifted=True)
+        return upright(image, self._orientation), {"index": 0}
+
+    def _comes_as_coded(self, demuxer: str) -> bool:
+        """Tell whether ffmpeg leaves samples of 9 to 15 bits as they are: those of a lossless JPEG in RGB."""
+        head = self._head
+        return bool(head.rare and head.maxval) and own_pixels(self.request, demuxer).startswith(("bgr48", "rgb48"))
 
     @contextlib.contextmanager
     def _content(self) -> Iterator[int]:

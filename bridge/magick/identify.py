@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bridge.errors import CorruptMedia, MissingCodec
 from bridge.magick import argv, warm
 from bridge.magick.policy import boxed
-from bridge.media.sniff import PictureHead
+from bridge.media.head import PictureHead, sampled
 from bridge.process.child import run, words
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def from_description(text: str) -> PictureHead | None:
     return PictureHead(
         width=int(width),
         height=int(height),
-        depth=16 if int(depth) > 8 else 8,
         channels=(1 if gray else 4 if cmyk else 3) + (alpha.lower() not in ("false", "undefined", "off")),
         frames=len(rows),
         cmyk=cmyk,
+        **sampled(int(depth)),
     )

@@ -33,8 +33,8 @@ from bridge.media.info import MediaInfo, still_info, still_meta
 from bridge.media.lab import ICCLAB, LAB, as_rgb, photometrics
 from bridge.media.layers import Canvas
 from bridge.media.orientation import told_upright, upright
-from bridge.media.pixels import memory_of
-from bridge.media.pnm import PnmFraming
+from bridge.media.pixels import memory_of, native
+from bridge.media.pnm import PnmFraming, maxval
 from bridge.media.portion import WHOLE, portion_of
 from bridge.media.sizes import sizes
 from bridge.media.sniff import PictureHead, layers_of, picture_head
@@ -57,6 +57,7 @@ __all__ = ["PictureFormat", "PictureReader", "PictureWriter", "picture_formats"]
 _PIECE = 1 << 20
 _BY_PROFILE = frozenset({"profile", "own"})
 
+_FULL_SCALE = 65535
 _HEIF = ("avif", "heic")
 _AS_STORED = ("-set", "colorspace", "sRGB", "-channel", "R", "-separate", "+channel")  # the luma, not turned into gray
 _CLOCKS = {"gif": Fraction(1, 100)}  # seconds per tick; of others milliseconds
@@ -69,7 +70,8 @@ class PictureReader(Reader):
     """Reads pictures through ImageMagick, with the channels and the depth that the file has.
 
     Gray pictures come as ``(height, width)``, others as ``(height, width, channels)``; palettes as RGB or
-    RGBA; up to 8 bits as uint8, more as uint16 at full scale. The frames of an animation are composed as
+    RGBA; up to 8 bits as uint8, more as uint16 at the scale of the file: white is 4095 in one of 12 bits, as
+    ``meta["FILE"]["maxval"]`` says. The frames of an animation are composed as
     a viewer shows them.
 
     Parameters
@@ -121,6 +123,7 @@ class PictureReader(Reader):
         self._portion = WHOLE
         self._heif = Heif()
         self._changes: list[str] = []
+        self._scaled = True  # to 65535, by ImageMagick, whatever is white in the file
         self._head = self._describe()
         self._refuse_shallow()
         self._layered = False  # whether layers are composed here
@@ -159,6 +162,11 @@ class PictureReader(Reader):
         head = picture_head(self.request.kind or "", self.request.read_at, self.request.known)
         if head is None:
             head = self._with_alpha(identify(self.request, self._tool, self._picture.coder, self._dpi))
+        if self.request.kind == "pnm" and head.depth > 8:
+            white = maxval(self.request.head)
+            # Of as many bits as its own samples have, ImageMagick takes them as they are, if they are no text.
+            self._scaled = white.bit_length() < 16 or self.request.head[:2] in (b"P2", b"P3")
+            return replace(head, maxval=white if white < _FULL_SCALE else 0)
         if self.request.kind != "tiff":
             return head
         self._samples = next((value for value, _ in photometrics(self.request.read_at)), 0)
@@ -259,7 +267,11 @@ class PictureReader(Reader):
             frame = np.dstack([frame, self._opacity()])
         if self._conversion and self._conversion.way == "lab":
             frame = lab_to_srgb(frame, offset=self._samples == ICCLAB)
-        return upright(frame, self._orientation), self._meta(index)
+        return self._made(frame), self._meta(index)
+
+    def _made(self, frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Make the picture of what came at full scale and as it is stored."""
+        return upright(native(frame, self._head.maxval if self._scaled else 0), self._orientation)
 
     def wanted(self) -> Wanted | None:
         """Say what a warm ImageMagick is to be asked for; None where the one-shot program is to be asked."""
@@ -271,7 +283,7 @@ class PictureReader(Reader):
     def decoded(self, frame: np.ndarray[Any, Any]) -> Array:
         """Make the picture that users get of what a warm ImageMagick gave for `wanted`."""
         self._begin_layers()
-        image = upright(_fit(self._laid(frame), self._seen), self._orientation)
+        image = self._made(_fit(self._laid(frame), self._seen))
         return as_array(image, {**self._meta(None), **self._meta(0)})
 
     def _warm(self) -> np.ndarray[Any, Any] | None:
@@ -529,9 +541,12 @@ class PictureFormat(Format):
 
 def _is_for_ffmpeg(request: Request) -> bool:
     """Tell whether this ImageMagick would not give the pixels of a picture as they are, and ffmpeg does."""
-    if request.kind not in ("gif", "jp2", "png"):
+    if request.kind not in ("gif", "jp2", "jpeg", "png"):
         return False
     tool = toolbox().get("magick")
+    if request.kind == "jpeg":
+        head = picture_head("jpeg", request.read_at, request.known)
+        return head is not None and head.rare and toolbox().get("ffmpeg") is not None
     if request.kind == "gif" and request.mode != "i" and toolbox().get("ffmpeg") is not None:
         head = picture_head("gif", request.read_at, request.known)  # ImageMagick gives none before it holds all
         return head is not None and head.frames > request.limits.magick_pictures

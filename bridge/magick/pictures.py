@@ -131,14 +131,6 @@ PICTURES: tuple[Picture, ...] = (
         extensions=(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef"),
     ),
     Picture(
-        name="DICOM", coder="dcm", description="medical picture or stack", extensions=(".dcm",), kinds=("dicom",),
-        modes="iIvV", depths="8, 16", alpha=False,
-    ),
-    Picture(
-        name="FITS", coder="fits", description="Flexible Image Transport System", kinds=("fits",),
-        extensions=(".fits", ".fit", ".fts"), modes="iIvV", depths="8, 16", alpha=False,
-    ),
-    Picture(
         name="DPX", coder="dpx", description="Digital Picture Exchange", extensions=(".dpx",), kinds=("dpx",),
         fixes=("-set", "colorspace", "sRGB"),  # ImageMagick takes it for linear and would brighten it
         depths="8, 16", alpha=False,

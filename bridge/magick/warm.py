@@ -44,9 +44,7 @@ _CODERS = frozenset(
     {
         "avif",
         "bmp",
-        "dcm",
         "dpx",
-        "fits",
         "gif",
         "heic",
         "ico",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from bridge.errors import CorruptMedia
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     ReadAt = Callable[[int, int], bytes]
 
-__all__ = ["PictureHead", "Window"]
+__all__ = ["PictureHead", "Samples", "Window", "sampled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +27,17 @@ class PictureHead:
     channels : int
         Of the array that a reader should give: 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA.
     depth : int
-        Bits of a sample: 8 (also for fewer), 16, or 32 for floats.
+        Bits of a sample of the array: 8 (also for fewer), 16, or 32 for floats.
+    maxval : int
+        What is white, where that is more than 255 and less than 65535: 1023 of 10 bits; else 0.
     frames : int
         How many pictures follow each other in the file.
     cmyk : bool
         The four channels are inks, not RGBA.
     lab : bool
         The first three channels are CIE Lab.
+    rare : bool
+        A JPEG without loss, or of more than 8 bits, which few programs decode.
     largest : tuple of int
         Width and height of the largest part that is decoded besides: a layer, or the data window of an EXR.
     """
@@ -42,10 +46,30 @@ class PictureHead:
     height: int
     channels: int
     depth: int = 8
+    maxval: int = 0
     frames: int = 1
     cmyk: bool = False
     lab: bool = False
+    rare: bool = False
     largest: tuple[int, int] = (0, 0)
+
+
+class Samples(TypedDict):
+    """The two of a `PictureHead` that say what its samples are."""
+
+    depth: int
+    maxval: int
+
+
+def sampled(bits: int) -> Samples:
+    """Give `depth` and `maxval` of samples that have so many bits.
+
+    Examples
+    --------
+    >>> sampled(12)
+    {'depth': 16, 'maxval': 4095}
+    """
+    return {"depth": 8 if bits <= 8 else 16, "maxval": (1 << bits) - 1 if 8 < bits < 16 else 0}
 
 
 _FULL = 255  # bytes of the blocks of a GIF, but for the last

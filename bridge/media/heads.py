@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bridge.errors import CorruptMedia, UnsupportedPixels
-from bridge.media.head import PictureHead
+from bridge.media.head import PictureHead, sampled
 from bridge.media.jxl import jxl
 
 if TYPE_CHECKING:
@@ -139,8 +140,9 @@ def _j2k(data: Window, at: int = 0) -> PictureHead:
     count = data.number(">H", at + 40)
     if not 1 <= count <= 4:
         raise UnsupportedPixels(f"this JPEG 2000 picture has {count} channels; 1 to 4 are read")
-    depth = max((data.byte(at + 42 + 3 * index) & 0x7F) + 1 for index in range(count))
-    return PictureHead(width=right - left, height=bottom - top, channels=count, depth=8 if depth <= 8 else 16)
+    depths = {(data.byte(at + 42 + 3 * index) & 0x7F) + 1 for index in range(count)}
+    samples = sampled(depths.pop() if len(depths) == 1 else 16 if max(depths) > 8 else 8)
+    return PictureHead(width=right - left, height=bottom - top, channels=count, **samples)
 
 
 _JP2_CMYK = 12
@@ -155,12 +157,13 @@ def _jp2(data: Window) -> PictureHead:
         raise CorruptMedia("the JP2 ends before its pixels")
     head = _j2k(data, inside[b"jp2c"][0])
     facts = {name: at for name, (at, _) in _boxes(data, *inside.get(b"jp2h", (0, 0)))}
-    channels = data.byte(facts[b"pclr"] + 2) if b"pclr" in facts else head.channels
+    if b"pclr" in facts:
+        head = replace(head, channels=data.byte(facts[b"pclr"] + 2), maxval=0)
     colour = facts.get(b"colr")
     cmyk = colour is not None and data.byte(colour) == 1 and data.number(">I", colour + 3) == _JP2_CMYK
-    if not 1 <= channels <= 4:
-        raise UnsupportedPixels(f"this JPEG 2000 picture has {channels} channels; 1 to 4 are read")
-    return PictureHead(width=head.width, height=head.height, channels=channels, depth=head.depth, cmyk=cmyk)
+    if not 1 <= head.channels <= 4:
+        raise UnsupportedPixels(f"this JPEG 2000 picture has {head.channels} channels; 1 to 4 are read")
+    return replace(head, cmyk=cmyk)
 
 
 def _boxes(data: Window, at: int, end: int | None) -> Iterator[tuple[bytes, tuple[int, int]]]:

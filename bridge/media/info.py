@@ -226,6 +226,8 @@ def still_meta(kind: str, read_at: ReadAt, format: str, source: str, head: Pictu
         "nframes": head.frames,
         "source": source,
     }
+    if head.maxval:
+        facts["maxval"] = head.maxval
     groups = read_groups(kind, read_at)
     return {**groups, "FILE": facts | groups.get("FILE", {})}
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.errors import CorruptMedia, UnsupportedPixels
-from bridge.media.head import PictureHead
+from bridge.media.head import PictureHead, sampled
 
 if TYPE_CHECKING:
-    from bridge.media.head import Window
+    from bridge.media.head import Samples, Window
 
 __all__ = ["jxl"]
 
 _HEADER = 4096  # bytes that hold every header that we read
 _BOXES = 1000  # before the pixels
 _ALPHA, _GRAY = 0, 1
+_FLOATS = 0
 
 
 class _Bits:
@@ -60,6 +61,7 @@ def jxl(data: Window) -> PictureHead:
         width, height = (height, width) if turned else (width, height)
         frames = _extras(bits)
     depth = _depth(bits)
+    samples: Samples = {"depth": 32, "maxval": 0} if depth == _FLOATS else sampled(depth)
     bits(1)
     alpha = False
     for _ in range(bits.one_of((0, 0), (1, 0), (2, 4), (1, 12))):
@@ -67,7 +69,7 @@ def jxl(data: Window) -> PictureHead:
     bits(1)
     usual = bits(1)
     gray = not usual and (bits(1), bits.enum())[1] == _GRAY
-    return PictureHead(width=width, height=height, channels=(1 if gray else 3) + alpha, depth=depth, frames=frames)
+    return PictureHead(width=width, height=height, channels=(1 if gray else 3) + alpha, frames=frames, **samples)
 
 
 def _codestream(data: Window) -> bytes:
@@ -119,12 +121,12 @@ def _extras(bits: _Bits) -> int:
 
 
 def _depth(bits: _Bits) -> int:
-    """Read the bits of a sample, as 8, 16, or 32 for floats."""
+    """Read the bits of a sample; `_FLOATS` for floats of any size."""
     if bits(1):
         bits.one_of((32, 0), (16, 0), (24, 0), (1, 6))
         bits(4)
-        return 32
-    return 8 if bits.one_of((8, 0), (10, 0), (12, 0), (1, 6)) <= 8 else 16
+        return _FLOATS
+    return bits.one_of((8, 0), (10, 0), (12, 0), (1, 6))
 
 
 def _extra_channel(bits: _Bits) -> int:

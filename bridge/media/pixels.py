@@ -12,7 +12,8 @@ from bridge.errors import UnsupportedPixels
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "hidden_colours", "memory_of", "pixel_format"]
+__all__ = ["PIXEL_FORMATS", "PixelFormat", "Plane", "for_array", "full_scale", "hidden_colours", "memory_of",
+           "native", "pixel_format"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +287,41 @@ def for_array(image: np.ndarray[Any, Any]) -> PixelFormat:
         )
         raise UnsupportedPixels(message)
     return PIXEL_FORMATS[name]
+
+
+def native(image: np.ndarray[Any, Any], maxval: int, *, shifted: bool = False) -> np.ndarray[Any, Any]:
+    """Give 16-bit samples of full scale at the scale that their file has.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        uint16; others are given back as they are.
+    maxval : int
+        What is white in the file; 0 if that is the largest of the array's type.
+    shifted : bool
+        Full scale was made by a shift, as FFmpeg does it, and not as a fraction of 65535, as ImageMagick does.
+
+    Examples
+    --------
+    >>> native(np.array([0, 32800, 65535], np.uint16), 1023).tolist()
+    [0, 512, 1023]
+    """
+    if not maxval or image.dtype != np.uint16:
+        return image
+    if shifted:
+        return image >> (16 - maxval.bit_length())
+    return ((image * np.uint32(maxval) + np.uint32(32767)) // np.uint32(65535)).astype(np.uint16)
+
+
+def full_scale(image: np.ndarray[Any, Any], maxval: int) -> np.ndarray[Any, Any]:
+    """Give 16-bit samples of which `maxval` is white with 65535 as white.
+
+    Examples
+    --------
+    >>> full_scale(np.array([0, 512, 1023], np.uint16), 1023).tolist()
+    [0, 32800, 65535]
+    """
+    return ((image * np.uint32(65535) + np.uint32(maxval // 2)) // np.uint32(maxval)).astype(np.uint16)
 
 
 def hidden_colours(image: np.ndarray[Any, Any]) -> list[str]:

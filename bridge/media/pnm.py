@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from bridge.errors import CorruptMedia
 from bridge.media.framing import Cursor, FrameHead, NeedMore
 
-__all__ = ["PnmFraming", "pam_header"]
+__all__ = ["PnmFraming", "maxval", "pam_header"]
 
 _LONGEST_HEAD = 1 << 16
 _CHANNELS = {b"P5": 1, b"P6": 3, b"Pf": 1, b"PF": 3}
@@ -89,6 +90,22 @@ def _word(cursor: Cursor) -> bytes:
             word += byte
         elif word:
             return word
+
+
+_PLAIN = re.compile(rb"P[2356]" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,10})" + rb"\s")
+_NAMED = re.compile(rb"^MAXVAL\s+(\d{1,10})\s", re.MULTILINE)
+
+
+def maxval(data: bytes) -> int:
+    r"""Give what is white in the PNM or PAM that begins with `data`; 0 if it does not say that.
+
+    Examples
+    --------
+    >>> maxval(b"P5\n# ten bits\n3 2\n1023\n")
+    1023
+    """
+    found = _NAMED.search(data) if data.startswith(b"P7") else _PLAIN.match(data)
+    return int(found.group(found.lastindex or 0)) if found else 0
 
 
 _TUPLES = {1: "GRAYSCALE", 2: "GRAYSCALE_ALPHA", 3: "RGB", 4: "RGB_ALPHA"}

@@ -91,15 +91,6 @@ def _dpx(data: Window) -> Sizes:
     return _fields(f"{order}I", 772, 776)(data)
 
 
-_AXIS = re.compile(rb"NAXIS([12]) *= *(\d{1,18})")
-_FITS_HEAD = 2880 * 16
-
-
-def _fits(data: Window) -> Sizes:
-    found = {number: int(value) for number, value in _AXIS.findall(data(0, _FITS_HEAD))}
-    return [(found.get(b"1", 0), found.get(b"2", 1))]
-
-
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _PNM = re.compile(rb"P[1-6]" + _GAP + rb"(\d{1,18})" + _GAP + rb"(\d{1,18})\s")
 _PAM = re.compile(rb"^(WIDTH|HEIGHT)\s+(\d{1,18})\s", re.MULTILINE)
@@ -150,7 +141,6 @@ _PICTURES: dict[str, Callable[[Window], Sizes]] = {
     "psd": _fields(">I", 18, 14),
     "pcx": _pcx,
     "dpx": _dpx,
-    "fits": _fits,
     "pnm": _pnm,
     "pam": _pnm,
     "tga": _fields("<H", 12, 14),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bridge.errors import CorruptMedia, UnsupportedPixels
 from bridge.media.complete import ts_layout
 from bridge.media.gif import colour_table
-from bridge.media.head import PictureHead, Window
+from bridge.media.head import PictureHead, Window, sampled
 from bridge.media.heads import HEADS
 from bridge.media.layers import BACKGROUND, KEEP, Layer, transparent
 
@@ -27,6 +27,7 @@ __all__ = ["HEAD", "PictureHead", "layers_of", "picture_head", "sniff"]
 HEAD = 4096  # bytes that `sniff` wants to see
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (128, b"DICM", "dicom"),  # what comes before it is free, and often the head of a TIFF
     (0, b"\x89PNG\r\n\x1a\n", "png"),
     (0, b"\xff\xd8\xff", "jpeg"),
     (0, b"GIF87a", "gif"),
@@ -74,7 +75,6 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"SDPX", "dpx"),
     (0, b"XPDS", "dpx"),
     (0, b"SIMPLE  =", "fits"),
-    (128, b"DICM", "dicom"),
     (0, b"\x06\x0e+4\x02\x05\x01\x01\r\x01\x02", "mxf"),
     (0, b"%PDF-", "pdf"),
     (0, b"%!PS", "postscript"),
@@ -165,9 +165,21 @@ def _is_camera_raw(head: bytes) -> bool:
     return _DNG in tags or (_SUB_DIRECTORIES in tags and bool(tags.get(_REDUCED, 0) & 1))
 
 
+def _is_jpeg_ls(head: bytes) -> bool:
+    """Tell a JPEG-LS by the frame header, which its encoders write behind few segments or none."""
+    at = 2
+    while head[at : at + 1] == b"\xff" and len(head) > at + 3:
+        if head[at + 1] == _JPEG_LS:
+            return True
+        at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+    return False
+
+
+_JPEG_LS = 0xF7
 _DNG, _SUB_DIRECTORIES, _REDUCED = 0xC612, 0x14A, 0xFE
 _RAW_TAGS = 256
 _WITHIN: dict[str, tuple[Callable[[bytes], bool], str]] = {
+    "jpeg": (_is_jpeg_ls, "jls"),
     "png": (_is_apng, "apng"),
     "tiff": (_is_camera_raw, "raw"),
 }
@@ -255,25 +267,51 @@ def _png(data: Window) -> PictureHead:
 _MOST_CHUNKS = 100_000  # before the pixels; also of a JPEG, bytes that fill the space between them included
 
 
-_SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SOF = frozenset({*range(0xC0, 0xD0), _JPEG_LS} - {0xC4, 0xC8, 0xCC})
+_LOSSLESS = 0xC3
 
 
 def _jpeg(data: Window) -> PictureHead:
-    at = 2
+    at, marker = _segment(data, 2, _SOF)
+    depth, height, width, channels = struct.unpack(">BHHB", data(at + 4, 6))
+    if not 1 <= channels <= 4:
+        raise UnsupportedPixels(f"this JPEG has {channels} channels; 1 to 4 are read")
+    rare = marker == _LOSSLESS or depth > 8
+    if rare and (depth, channels) == (9, 3):  # as FFmpeg writes differences of colours, of 8 bits each
+        depth = 8
+    return PictureHead(width=width, height=height, channels=channels, cmyk=channels == 4, rare=rare, **sampled(depth))
+
+
+def _segment(data: Window, at: int, wanted: frozenset[int]) -> tuple[int, int]:
+    """Find the next segment of a JPEG that has one of the markers; tell where, and which."""
     for _ in range(_MOST_CHUNKS):
         marker = data.byte(at + 1)
         if data.byte(at) != 0xFF:
             message = "the JPEG has no frame header"
             raise CorruptMedia(message)
-        if marker in _SOF:
-            break
+        if marker in wanted:
+            return at, marker
         at += 1 if marker == 0xFF else 2 if 0xD0 <= marker <= 0xD8 or marker == 1 else 2 + data.number(">H", at + 2)
-    else:
-        raise CorruptMedia("the JPEG has too much before its frame header")
-    depth, height, width, channels = struct.unpack(">BHHB", data(at + 4, 6))
-    if not 1 <= channels <= 4:
-        raise UnsupportedPixels(f"this JPEG has {channels} channels; 1 to 4 are read")
-    return PictureHead(width=width, height=height, channels=channels, depth=8 if depth == 8 else 16, cmyk=channels == 4)
+    raise CorruptMedia("the JPEG has too much before its frame header")
+
+
+_SCAN = frozenset({0xDA})
+_BY_SAMPLE = 2
+
+
+def _jls(data: Window) -> PictureHead:
+    """Read the header of a JPEG-LS; refuse what FFmpeg, which alone decodes it, gives with wrong pixels or not."""
+    head = _jpeg(data)
+    frame, _ = _segment(data, 2, frozenset({_JPEG_LS}))
+    scan, _ = _segment(data, frame, _SCAN)
+    interleaved = data.byte(scan + 6 + 2 * data.byte(scan + 4))
+    if head.channels > 1 and (interleaved == _BY_SAMPLE or head.depth > 8 or head.channels != 3):
+        how = " interleaved by sample" if interleaved == _BY_SAMPLE else ""
+        raise UnsupportedPixels(
+            f"this JPEG-LS has {head.channels} channels of {head.maxval.bit_length() or head.depth} bits{how}; gray, "
+            "and three channels of 8 bits by line or plane, are read"
+        )
+    return head
 
 
 def _gif(data: Window) -> PictureHead:
@@ -398,6 +436,7 @@ _READERS: dict[str, Callable[[Window], PictureHead]] = {
     "png": _png,
     "apng": _png,
     "jpeg": _jpeg,
+    "jls": _jls,
     "gif": _gif,
     "bmp": _bmp,
     "webp": _webp,

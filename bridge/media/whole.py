@@ -17,6 +17,10 @@ _TILED = 0x200
 _EXR_LINES = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256)  # of a block, by the number of the compression
 
 
+_JPEG_END = b"\xff\xd9"  # which cannot be among the code of a JPEG-LS
+_BEHIND = 4096  # bytes where it may be, as some writers pad the file
+
+
 def is_cut(kind: str, read_at: ReadAt, size: int) -> bool:
     """Tell whether the end of a picture is missing; False for kinds that are not looked at here.
 
@@ -28,6 +32,8 @@ def is_cut(kind: str, read_at: ReadAt, size: int) -> bool:
     """
     if kind == "qoi":
         return size < 22 or read_at(size - 8, 8) != _QOI_END
+    if kind == "jls":
+        return _JPEG_END not in read_at(max(0, size - _BEHIND), _BEHIND)
     return kind == "exr" and _exr_is_cut(read_at, size)
 
 

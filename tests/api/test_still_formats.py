@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.program, pytest.mark.needs("ffmpeg")]
 
 _ARRAYS = {"gray": (1, "u1"), "ya8": (2, "u1"), "rgb24": (3, "u1"), "rgba": (4, "u1"), "gray16le": (1, "u2"),
            "ya16le": (2, "u2"), "rgb48le": (3, "u2"), "rgba64le": (4, "u2")}  # fmt: skip
-_LOSSLESS = ("JXL-FFMPEG", "JP2-FFMPEG", "J2K-FFMPEG", "QOI", "SGI")
+_LOSSLESS = ("JXL-FFMPEG", "JP2-FFMPEG", "J2K-FFMPEG", "QOI", "SGI", "JLS")
 CLAIMS = [(row.extensions[0], *_ARRAYS[name]) for row in STILLS if row.name in _LOSSLESS for name in row.written]
 CLAIMS += [(".exr", channels, "f4") for channels in (1, 3, 4)] + [(".pfm", channels, "f4") for channels in (1, 3)]
 

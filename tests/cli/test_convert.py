@@ -202,6 +202,16 @@ def test_a_picture_keeps_its_depth(framebridge: Framebridge, tmp_path: Path) -> 
         np.testing.assert_array_equal(bridge.imread(tmp_path / target), picture)
 
 
+def test_what_is_white_stays_white(framebridge: Framebridge, tmp_path: Path) -> None:
+    """Samples of 10 bits get the full scale of 16, where a PNG could not tell them from dark ones."""
+    samples = np.arange(1024, dtype=np.uint16).reshape(32, 32)
+    (tmp_path / "a.pgm").write_bytes(b"P5\n32 32\n1023\n" + samples.astype(">u2").tobytes())
+    assert framebridge("convert", tmp_path / "a.pgm", tmp_path / "b.png").returncode == 0
+    made = bridge.imread(tmp_path / "b.png")
+    assert (made[0, 0], made[-1, -1]) == (0, 65535)
+    assert np.array_equal(np.rint(made / 65535 * 1023), samples)
+
+
 def test_a_real_picture_and_its_quality(framebridge: Framebridge, real: Media, tmp_path: Path) -> None:
     for quality in (30, 90):
         ran = framebridge("convert", real("astronaut.png"), tmp_path / f"{quality}.jpg", "--quality", quality)

@@ -214,6 +214,18 @@ def _floats(index: int) -> Pixels:
     return (picture(shift=index) // 2).astype(np.float32)
 
 
+def _jpeg_ls(path: Path) -> None:
+    raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "48x32", "-i", "pipe:0")
+    _ffmpeg(*raw, "-c:v", "jpegls", "-f", "image2", "-update", "1", f"file:{path}", data=picture().tobytes())
+
+
+def _sky(path: Path) -> None:
+    cards = ["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    3"]
+    cards += [f"NAXIS{axis}  = {side:20d}" for axis, side in enumerate((3, 48, 32), 1)]
+    head = "".join(card.ljust(80) for card in [*cards, "END"]).ljust(2880)
+    path.write_bytes(head.encode() + picture().tobytes().ljust(2 * 2880, b"\0"))
+
+
 def _radiance(path: Path) -> None:
     exponents = np.full((32, 48, 1), 136, np.uint8)
     pixels = np.concatenate([_floats(0).astype(np.uint8), exponents], axis=2)
@@ -282,6 +294,7 @@ SAMPLES: tuple[Sample, ...] = (
     _still("NPY", "array.npy", _array, needs=(), volume=True),
     _still("NPZ", "arrays.npz", _arrays, needs=(), volume=True, signature=False, count=3, wanted=_shifted),
     _still("TIFF", "page.tif", _page, needs=(), volume=True),
+    _still("FITS", "picture.fits", _sky, needs=(), volume=True),
     _still("PNG", "picture.png", _pillow()),
     _still("JPEG", "picture.jpg", _pillow(quality=95), off=12),
     _still("GIF", "moving.gif", _gif, count=5, wanted=_gif_frame),
@@ -303,6 +316,7 @@ SAMPLES: tuple[Sample, ...] = (
     _other("EXR-FFMPEG", "picture.exr", _open_exr, wanted=_floats, named=False),
     _other("JP2-FFMPEG", "picture.jp2", _pillow(irreversible=False)),
     _other("J2K-FFMPEG", "picture.j2k", _codestream),
+    _other("JLS", "picture.jls", _jpeg_ls, named=False),
     _other("QOI", "picture.qoi", _qoi, named=False),
     _other("SGI", "picture.sgi", _pillow(), named=False),
     _other("DDS", "picture.dds", _pillow(), named=False),
@@ -335,9 +349,7 @@ SAMPLES: tuple[Sample, ...] = (
 
 # Formats that have no file here, and why.
 UNSAMPLED = {
-    "FITS": "test_volumes.py",
-    "DICOM": "test_volumes.py",
-    "DCM": "test_volumes.py",
+    "DICOM": "tests/arrays/test_dicom.py: pydicom's own files",
     "RAW": "test_camera_raw.py",
     "SVG": "read only where it is trusted: test_documents.py",
     "TGA-GRAY": "test_transparent_stills.py",

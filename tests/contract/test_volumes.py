@@ -1,8 +1,7 @@
-"""Volumes as others write them: ImageJ, OME, several in one file, FITS and DICOM; and such as lie."""
+"""Volumes as others write them: ImageJ, OME, several in one file; and such as lie."""
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,80 +96,3 @@ def test_headers_that_promise_more_than_there_is(tmp_path: Path) -> None:
             bridge.imread(tmp_path / name)
         with pytest.raises(errors.TruncatedMedia, match="promises"):
             bridge.mvolread(tmp_path / name, memtest=False)
-
-
-# What comes through ImageMagick, where it can
-
-
-def fits(array: Pixels) -> bytes:
-    """A FITS file: cards of 80 characters, blocks of 2880 bytes, big-endian, the bottom row first."""
-    bits = {"uint8": 8, "int16": 16, "float32": -32}[array.dtype.name]
-    cards = ["SIMPLE  =                    T", f"BITPIX  = {bits:20d}", f"NAXIS   = {array.ndim:20d}"]
-    cards += [f"NAXIS{number}  = {side:20d}" for number, side in enumerate(reversed(array.shape), 1)]
-    head = "".join(card.ljust(80) for card in [*cards, "END"]).encode()
-    data = array.astype(array.dtype.newbyteorder(">")).tobytes()
-    return head.ljust(-len(head) // 2880 * -2880) + data.ljust(-len(data) // 2880 * -2880, b"\0")
-
-
-def dicom(array: Pixels) -> bytes:
-    """A DICOM file, explicit and little-endian, as short as the format lets it be."""
-
-    def element(group: int, number: int, kind: bytes, value: bytes) -> bytes:
-        value += (b"\0" if kind in (b"UI", b"OB") else b" ") * (len(value) % 2)
-        length = b"\0\0" + struct.pack("<I", len(value)) if kind in (b"OB", b"OW") else struct.pack("<H", len(value))
-        return struct.pack("<HH", group, number) + kind + length + value
-
-    def short(number: int, value: int) -> bytes:
-        return element(0x28, number, b"US", struct.pack("<H", value))
-
-    meta = element(2, 0x10, b"UI", b"1.2.840.10008.1.2.1")
-    frames, (height, width) = (array.shape[0] if array.ndim == 3 else 1), array.shape[-2:]
-    bits = 8 * array.itemsize
-    body = short(2, 1) + element(0x28, 4, b"CS", b"MONOCHROME2") + element(0x28, 8, b"IS", str(frames).encode())
-    body += short(0x10, height) + short(0x11, width)
-    body += short(0x100, bits) + short(0x101, bits) + short(0x102, bits - 1) + short(0x103, 0)
-    body += element(0x7FE0, 0x10, b"OB" if bits == 8 else b"OW", array.tobytes())
-    return bytes(128) + b"DICM" + element(2, 0, b"UL", struct.pack("<I", len(meta))) + meta + body
-
-
-@pytest.mark.program
-@pytest.mark.needs("magick")
-@pytest.mark.parametrize(("name", "make"), [("picture.fits", fits), ("picture.dcm", dicom)])
-@pytest.mark.parametrize("given", ["file", "bytes"])
-def test_fits_and_dicom_where_imagemagick_can(name: str, make: Any, given: str, tmp_path: Path) -> None:
-    """They are read right, or with an error that says why not: never wrong in silence. A FITS begins at the bottom."""
-    array = 2 * np.arange(120, dtype=np.uint8).reshape(10, 12)
-    array[0, 0], array[-1, -1] = 0, 255
-    (tmp_path / name).write_bytes(make(array))
-    try:
-        image = bridge.imread(tmp_path / name if given == "file" else (tmp_path / name).read_bytes())
-    except errors.BridgeError as error:
-        assert len(str(error)) > 20  # noqa: PT017 - either way is right
-        return
-    assert image.shape == array.shape
-    assert np.array_equal(image, array) or np.array_equal(image, array[::-1])
-
-
-@pytest.mark.program
-@pytest.mark.needs("magick")
-@pytest.mark.parametrize(("name", "make"), [("stack.fits", fits), ("stack.dcm", dicom)])
-def test_stacks_of_fits_and_dicom(name: str, make: Any, tmp_path: Path) -> None:
-    array = np.arange(240, dtype=np.uint8).reshape(2, 10, 12)
-    array[0, 0, 0], array[-1, -1, -1] = 0, 255
-    (tmp_path / name).write_bytes(make(array))
-    try:
-        back = bridge.volread(tmp_path / name)
-    except errors.BridgeError as error:
-        assert len(str(error)) > 20  # noqa: PT017 - either way is right
-        return
-    assert back.shape == array.shape
-    assert np.array_equal(back, array) or np.array_equal(back, array[:, ::-1])
-
-
-@pytest.mark.program
-@pytest.mark.parametrize(("name", "make"), [("depth.fits", fits), ("depth.dcm", dicom)])
-def test_what_imagemagick_cannot_is_said(name: str, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FRAMEBRIDGE_MAGICK", "none")
-    (tmp_path / name).write_bytes(make(volume("uint8", (10, 12))))
-    with pytest.raises(errors.ToolMissing, match="ImageMagick"):
-        bridge.volread(tmp_path / name)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import tifffile
+from astropy.io import fits
 from PIL import Image, ImageSequence
 
 import bridge
@@ -68,6 +69,7 @@ OUTPUTS = (
     still("NPY", "array.npy", b"\x93NUMPY", needs=()),
     Output(format="NPZ", file="arrays.npz", begins=b"PK\x03\x04", needs=(), moving=True),
     still("TIFF", "page.tif", b"II*\0", needs=()),
+    still("FITS", "array.fits", b"SIMPLE  =", needs=()),
     still("PNG", "picture.png", PNG),
     still("JPEG", "picture.jpg", b"\xff\xd8\xff", 40),
     still("WEBP", "picture.webp", b"RIFF", 40),
@@ -81,6 +83,7 @@ OUTPUTS = (
     still("WEBP-FFMPEG", "picture.webp", b"RIFF", 40, ("ffmpeg",)),
     still("PNM-FFMPEG", "picture.pam", b"P7", needs=("ffmpeg",)),
     still("AVIF", "picture.avif", b"ftyp", 40, at=4),
+    still("JLS", "picture.jls", b"\xff\xd8\xff\xf7", needs=("ffmpeg",)),
     still("QOI", "picture.qoi", b"qoif", needs=("ffmpeg",)),
     still("SGI", "picture.sgi", b"\x01\xda", needs=("ffmpeg",)),
     still("JP2-FFMPEG", "picture.jp2", b"jP  ", needs=("ffmpeg",), at=4),
@@ -117,7 +120,7 @@ def test_every_format_that_writes_is_here() -> None:
     assert writers - elsewhere == {output.format for output in OUTPUTS}
 
 
-def read_by_others(output: Output, path: Path) -> list[np.ndarray[Any, Any]]:
+def read_by_others(output: Output, path: Path) -> list[np.ndarray[Any, Any]]:  # noqa: PLR0911 - a list of cases
     """Read a file with what bridge has no part in."""
     if output.format == "NPY":
         return [np.load(path)]
@@ -126,12 +129,14 @@ def read_by_others(output: Output, path: Path) -> list[np.ndarray[Any, Any]]:
             return [stored[name] for name in stored.files]
     if output.format == "TIFF":
         return [tifffile.imread(path)]
+    if output.format == "FITS":
+        return [fits.getdata(path)]
     if output.file.endswith(".pam"):
         content = path.read_bytes()
         head, _, pixels = content.partition(b"ENDHDR\n")
         assert b"WIDTH 48" in head
         return [np.frombuffer(pixels, np.uint8).reshape(32, 48, 3)]
-    if not output.moving or output.file.endswith(".webp"):
+    if output.format != "JLS" and (not output.moving or output.file.endswith(".webp")):
         with Image.open(path) as opened:
             return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(opened)]
     program = shutil.which("ffmpeg") or toolbox().find("ffmpeg").path
@@ -139,7 +144,7 @@ def read_by_others(output: Output, path: Path) -> list[np.ndarray[Any, Any]]:
     one = ("-threads", "1")  # FFmpeg's threads of Theora now and then give a frame that is not finished
     arguments = ("-nostdin", "-v", "error", *one, "-i", path, *every, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
     done = subprocess.run([program, *arguments], check=True, capture_output=True, timeout=60)
-    return list(np.frombuffer(done.stdout, np.uint8).reshape(-1, 48, 64, 3))
+    return list(np.frombuffer(done.stdout, np.uint8).reshape(-1, *output.ims[0].shape))
 
 
 # By Format: how many bytes it takes, to compare with what comes out of other kinds of uri.

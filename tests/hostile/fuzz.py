@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
+from pydicom.data import get_testdata_file
 
 import bridge
 from bridge.errors import BridgeError
 from bridge.limits import Limits
 from bridge.magick import warm
+from bridge.media.fits import encode_fits
 from tests.hostile.damage import SEEDS
 from tests.hostile.forms import PICTURE, apng, gif, movie, page, pillow, png, text_chunk, tiff, webp_animation
 from tests.hostile.watch import Hung, children, contents, deadline, orphans
@@ -37,6 +39,10 @@ LEVELS = ("untrusted", "normal")
 _SECONDS = 3.0  # that a program may take with one input
 _HANG = 12.0  # after which nobody believes that it still ends
 _LARGEST = 20_000  # bytes of a seed
+
+
+# Of pydicom: run-length coded frames, types left out, a JPEG and a JPEG-LS inside.
+_MEDICAL = ("SC_rgb_rle_2frame.dcm", "rtdose_1frame.dcm", "SC_rgb_small_odd_jpeg.dcm", "JPEGLSNearLossless_08.dcm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,8 @@ def seeds(place: Place) -> dict[str, bytes]:
         "a.ppm": b"P6 12 9 255\n" + PICTURE.tobytes(),
         "a.ico": pillow(np.zeros((16, 16, 3), np.uint8), "ICO"),
         "a.tga": pillow(PICTURE, "TGA"),
+        "a.fits": b"".join(encode_fits(PICTURE, first=True)),
+        **{name: Path(str(get_testdata_file(name, download=False))).read_bytes() for name in _MEDICAL},
     }
     return {name: data for name, data in made.items() if len(data) <= _LARGEST}
 

@@ -39,7 +39,7 @@ _SORTS = {
     "turned": "-orient LeftBottom",
 }
 _ENDINGS = ("png", "jpg", "gif", "bmp", "webp", "tif", "ppm", "pam", "pcx", "jp2", "j2k", "heic", "avif", "psd", "ico",
-            "dpx", "fits")  # fmt: skip
+            "dpx")  # fmt: skip
 
 
 def _magick(*arguments: str, source: bytes = b"") -> bytes:

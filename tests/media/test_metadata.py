@@ -1011,7 +1011,8 @@ _STARTS = [b"JFIF\0", b"Exif\0\0", b"Exif\0\0II*\0\x08\0\0\0", b"http://ns.adobe
            b"http://ns.adobe.com/xmp/extension/\0", b"Photoshop 3.0\0", b"Photoshop 3.0\x008BIM\4\4\0\0", b"Adobe",
            b""]  # fmt: skip
 _segments = st.tuples(
-    st.integers(0xE0, 0xFE), st.builds(bytes.__add__, st.sampled_from(_STARTS), st.binary(max_size=90))
+    st.sampled_from([*range(0xE0, 0xF7), *range(0xF8, 0xFF)]),  # 0xF7 makes it a JPEG-LS
+    st.builds(bytes.__add__, st.sampled_from(_STARTS), st.binary(max_size=90)),
 )
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bridge.media.sizes import sizes
 
-KINDS = ["ico", "psd", "pcx", "dpx", "fits", "pnm", "pam", "tga", "heic", "avif", "mp4", "matroska", "avi", "tiff",
+KINDS = ["ico", "psd", "pcx", "dpx", "pnm", "pam", "tga", "heic", "avif", "mp4", "matroska", "avi", "tiff",
          "png", "gif", "jpeg", "webp", "bmp", "exr", "jxl", "jp2", "qoi", "dds", "sgi"]  # fmt: skip
 STARTS = [b"", b"\0\0\1\0\1\0", b"8BPS", b"II*\0\x08\0\0\0", b"\0\0\0\x10ftypavif\0\0\0\0\0\0\0\x10meta", b"GIF89a",
           b"\x1aE\xdf\xa3\x80\x18S\x80g\xff", b"RIFF\0\0\0\0AVI LIST\0\0\0\0hdrl", b"\0\0\0\x40moov\0\0\0\x38trak",
