@@ -59,8 +59,8 @@ class Directories:
 
     @property
     def odd(self) -> bool:
-        """Whether the samples of the first page have 9 to 15 bits, which tifffile needs another package for."""
-        return 8 < self._first(_BITS, 1) < 16
+        """Whether the samples of the first page have 2 to 15 bits, but not 8: tifffile needs another package then."""
+        return 1 < self._first(_BITS, 1) < 16 and self._first(_BITS, 1) != 8
 
     def _first(self, tag: int, otherwise: int) -> int:
         """Read the first number of a tag of the first page."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 import bridge
 from bridge import errors
@@ -141,6 +142,18 @@ def test_film_scans(bits: int) -> None:
 def test_packed_tiff(bits: int, deflate: bool) -> None:
     image = samples(bits, 1)
     check(tiff(image, bits, deflate=deflate), image, (1 << bits) - 1)
+
+
+@pytest.mark.program
+@pytest.mark.needs("magick")
+@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("deflate", [False, True])
+def test_few_bits_are_read_as_pillow_reads_them(bits: int, deflate: bool) -> None:
+    data = tiff(samples(bits, 1), bits, deflate=deflate)
+    with Image.open(io.BytesIO(data)) as opened:
+        wanted = np.asarray(opened)
+    assert wanted.max() == 255
+    assert np.array_equal(bridge.imread(data), wanted)
 
 
 @pytest.mark.program
