@@ -41,7 +41,7 @@ class _Encoder:
 
 # Encoders that give one packet for each frame, and the same headers for the same settings.
 _ENCODERS: dict[str, _Encoder] = {
-    "libvpx-vp9": _Encoder(cost=0.55, cores=1),
+    "libvpx-vp9": _Encoder(cost=0.55, cores=1),  # for each tile
     "libaom-av1": _Encoder(cost=2.0, cores=1),
     "librav1e": _Encoder(cost=1.5, cores=2),
     "libsvtav1": _Encoder(cost=0.3, cores=8),
@@ -139,5 +139,14 @@ def pays(making: Making, film: Survey, filters: tuple[str, ...], cores: int | No
     pixels = len(film.index) * width * height / 1e6
     slow = sum(_ONE_CORE.get(said.partition("=")[0], 0.0) for said in filters)
     work = pixels * (encoder.cost + slow)
-    alone = pixels * max(slow, encoder.cost / min(cores, encoder.cores))  # the encoder and the filter run side by side
+    busy = min(cores, encoder.cores * _tiles(making.picture.options[1], width))
+    alone = pixels * max(slow, encoder.cost / busy)  # the encoder and the filter run side by side
     return work >= _LEAST_CPU and alone > 1.4 * work / cores
+
+
+_TILE = 256  # pixels that a column of tiles of VP9 has at least
+
+
+def _tiles(encoder: str, width: int) -> int:
+    """Count the columns of tiles that an encoder of VP9 makes side by side: a power of two, by default as many as fit."""
+    return 1 << (max(1, width // _TILE).bit_length() - 1) if encoder == "libvpx-vp9" else 1

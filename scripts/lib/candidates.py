@@ -377,15 +377,15 @@ taken = clock() - begun
 print(json.dumps([taken, counted()]))
 """
 
-VP9 = ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "31", "-cpu-used", "2", "-pix_fmt", "yuv420p"]
-VP9_WISHES = {"video_codec": "vp9", "crf": 31, "speed": "2"}
+VP9 = ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "31", "-cpu-used", "1", "-pix_fmt", "yuv420p"]
+VP9_WISHES = {"video_codec": "vp9", "crf": 31, "speed": "1"}
 
 # Name -> frames, their size, what ffmpeg is told, what transcode is told, and the workers that are compared with one
-# command. VP9 is there with one tile, as below a width of 512, and with two.
+# command. VP9 is there with one tile, as below a width of 512, and with two, which keep two cores busy by themselves.
 TRANSCODES = {
     "H.264, 1080p": (600, (1920, 1080), ["-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p"], {"crf": 23}, ()),
-    "VP9, 270p": (450, (480, 270), VP9, VP9_WISHES, (2,)),
-    "VP9, 360p": (300, (640, 360), VP9, VP9_WISHES, (2,)),
+    "VP9, 240p": (900, (320, 240), VP9, VP9_WISHES, (2,)),
+    "VP9, 360p": (240, (640, 360), VP9, VP9_WISHES, (2,)),
     "owdenoise, H.264, 240p": (
         600,
         (320, 240),

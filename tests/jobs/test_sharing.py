@@ -98,29 +98,33 @@ def test_damage_in_the_middle_is_told(clip: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "a.mp4").exists()
 
 
-def _made(encoder: str, frames: int, filters: tuple[str, ...] = ()) -> tuple[Making, Any]:
+def _made(encoder: str, frames: int, filters: tuple[str, ...], size: tuple[int, int] | None) -> tuple[Making, Any]:
     picture = Coded(options=("-c:v", encoder), filters=filters)
     video = SimpleNamespace(width=1280, height=720)
-    making = Making(step=Step(subject="a", arguments=()), picture=picture)
+    making = Making(step=Step(subject="a", arguments=()), picture=picture, size=size)
     return making, SimpleNamespace(video=video, index=range(frames))
 
 
 @pytest.mark.parametrize(
-    ("encoder", "frames", "filters", "cores", "worth"),
+    ("encoder", "frames", "filters", "size", "cores", "worth"),
     [
-        ("libvpx-vp9", 5000, (), 2, True),
-        ("libvpx-vp9", 50, (), 2, False),  # too little to do
-        ("libx264", 50_000, (), 2, False),  # it uses two cores by itself
-        ("libx264", 50_000, (), 32, True),
-        ("libx264", 5000, ("owdenoise=depth=8",), 2, True),
-        ("libsvtav1", 50_000, (), 2, False),
-        ("libvpx-vp9", 5000, (), 1, False),
+        ("libvpx-vp9", 5000, (), (320, 240), 2, True),
+        ("libvpx-vp9", 5000, (), (510, 288), 2, True),
+        ("libvpx-vp9", 5000, (), (512, 288), 2, False),  # two tiles keep two cores busy
+        ("libvpx-vp9", 5000, (), None, 2, False),
+        ("libvpx-vp9", 5000, (), None, 8, True),
+        ("libvpx-vp9", 50, (), (320, 240), 2, False),  # too little to do
+        ("libx264", 50_000, (), None, 2, False),  # it uses two cores by itself
+        ("libx264", 50_000, (), None, 32, True),
+        ("libx264", 5000, ("owdenoise=depth=8",), None, 2, True),
+        ("libsvtav1", 50_000, (), None, 2, False),
+        ("libvpx-vp9", 5000, (), (320, 240), 1, False),
     ],
 )
 def test_chunks_are_taken_where_they_pay(
-    *, encoder: str, frames: int, filters: tuple[str, ...], cores: int, worth: bool
+    *, encoder: str, frames: int, filters: tuple[str, ...], size: tuple[int, int] | None, cores: int, worth: bool
 ) -> None:
-    assert pays(*_made(encoder, frames), filters, cores) is worth
+    assert pays(*_made(encoder, frames, filters, size), filters, cores) is worth
 
 
 def test_filters_one_after_the_other_see_farther() -> None:
