@@ -148,5 +148,5 @@ _TILE = 256  # pixels that a column of tiles of VP9 has at least
 
 
 def _tiles(encoder: str, width: int) -> int:
-    """Count the columns of tiles that an encoder of VP9 makes side by side: a power of two, by default as many as fit."""
+    """Count the columns of tiles that libvpx makes side by side: a power of two, and by default as many as fit."""
     return 1 << (max(1, width // _TILE).bit_length() - 1) if encoder == "libvpx-vp9" else 1
