@@ -28,6 +28,7 @@ def encode_chunk(
     time_base: Fraction,
     filters: Sequence[str] = (),
     video: Sequence[str] = (),
+    sample: bool = False,
 ) -> tuple[str, ...]:
     """Encode the frames of a span of time to a NUT file of their own, which begins at zero.
 
@@ -47,6 +48,8 @@ def encode_chunk(
         One frame out for each that goes in, at its time.
     video : sequence of str
         The encoder and its options; a clock among them is taken in the place of the source's.
+    sample : bool
+        Only the first frame, into Matroska, which tells what NUT does not.
     """
     chain = [_trimmed(wide or span), *filters]
     if wide or filters:  # some filters have clocks of their own
@@ -56,7 +59,8 @@ def encode_chunk(
         "-copyts", *reads, *_flat(seek), "-i", name,
         *_flat(_passthrough(release)), "-enc_time_base:v", f"{time_base.numerator}:{time_base.denominator}",
         "-map", f"0:{stream}", "-vf", ",".join(chain), *video,
-        "-map_metadata", "-1", "-map_chapters", "-1", "-f", "nut", "-y", output,
+        "-map_metadata", "-1", "-map_chapters", "-1",
+        *(("-frames:v", "1", "-f", "matroska") if sample else ("-f", "nut")), "-y", output,
     )  # fmt: skip
 
 
@@ -94,6 +98,7 @@ def join_chunks(
     offset: int,
     timescale: int | None = None,
     repeated: bool = False,
+    told: Mapping[str, str],
     rest: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Put chunks into a file, one behind the other and unchanged, with all else out of the source (input 0).
@@ -108,6 +113,8 @@ def join_chunks(
         Ticks in a second, for MP4.
     repeated : bool
         Headers are put before each key frame, as containers need that have no place for them.
+    told : mapping
+        What the container is to say of the picture, by FFmpeg's options, which chunks in NUT do not.
     rest : sequence of str
         What else goes along, and how the container is written.
     """
@@ -116,5 +123,5 @@ def join_chunks(
         *_flat(_reads("concat") | {"format_whitelist": "concat,nut", "safe": 0}), "-i", listed,
         "-map", "1:v:0", "-c:v:0", "copy", *(("-bsf:v:0", "dump_extra=freq=keyframe") if repeated else ()),
         *(("-video_track_timescale", str(timescale)) if timescale else ()),
-        *rest, "-y", output,
+        *_flat({f"{option}:v:0": value for option, value in told.items()}), *rest, "-y", output,
     )  # fmt: skip

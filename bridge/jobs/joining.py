@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from bridge.core.request import Request
 from bridge.errors import CheckFailed
-from bridge.ffmpeg.chunking import join_chunks, list_of_chunks
+from bridge.ffmpeg.chunking import encode_chunk, join_chunks, list_of_chunks
+from bridge.ffmpeg.probe import media_info
 from bridge.jobs.piece import times_of
 from bridge.jobs.runner import Runner, settle
 from bridge.jobs.step import Step, made, source
+from bridge.process.tools import toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bridge.jobs.chunks import Recipe
     from bridge.jobs.plan import Plan
@@ -54,7 +56,7 @@ def join(
     """
     if len(set(clocks)) > 1:
         raise CheckFailed(f"{out.name}: chunks have different clocks ({', '.join(map(str, sorted(set(clocks))))})")
-    step = _step(recipe, plan, names, film.name, out.name)
+    step = _step(recipe, plan, names, (film.name, out.name), _told(recipe, plan, film=film, out=out, stop=stop))
     with film.input() as read, out.output() as written:
         with Runner(
             step, inputs=(read, folder), outputs=(written,), limits=film.limits, part=out.part(), stop=stop
@@ -69,7 +71,45 @@ def join(
     return done.command
 
 
-def _step(recipe: Recipe, plan: Plan, names: Sequence[str], film: str, target: str) -> Step:
+def _told(recipe: Recipe, plan: Plan, *, film: Request, out: Request, stop: Stop) -> dict[str, str]:
+    """Ask what the encoder itself would tell its container of colours and fields: the first frame is encoded for that.
+
+    It depends on what filters, the encoder and this release of FFmpeg make of what the film says.
+    """
+    first = plan.chunks[0]
+    arguments = encode_chunk(
+        toolbox().find("ffmpeg").release, recipe.reads, first.seek.options(recipe.demuxer), name=source(0),
+        output=made(0), stream=recipe.stream, span=(first.begin, first.end), wide=first.wide,
+        time_base=plan.time_base, filters=recipe.filters, video=recipe.video, sample=True,
+    )  # fmt: skip
+    step = Step(
+        subject=f"{film.name} (its first frame)", arguments=arguments, inputs=(film.name,), outputs=(out.name,),
+        frames=1, silent=True, sealed=recipe.sealed,
+    )  # fmt: skip
+    with (
+        film.input() as read,
+        out.output(out.draft()) as written,
+        Runner(step, inputs=(read,), outputs=(written,), limits=film.limits, part=out.draft(), stop=stop) as runner,
+    ):
+        for _ in runner:
+            pass
+        runner.done()
+    with Request(str(out.draft()), limits=film.limits, name=out.name) as sample:
+        video = media_info(sample, "matroska").video
+    if video is None:
+        return {}
+    space = "rgb" if video.color_space == "gbr" else video.color_space
+    said = {
+        "colorspace": space,
+        "color_range": video.color_range,
+        "color_primaries": video.color_primaries,
+        "color_trc": video.color_transfer,
+        "field_order": video.field_order,
+    }
+    return {option: value for option, value in said.items() if value}
+
+
+def _step(recipe: Recipe, plan: Plan, names: Sequence[str], subjects: tuple[str, str], told: Mapping[str, str]) -> Step:
     first = int(plan.pts[0]) * plan.time_base - recipe.offset
     arguments = join_chunks(
         recipe.reads,
@@ -79,14 +119,15 @@ def _step(recipe: Recipe, plan: Plan, names: Sequence[str], film: str, target: s
         offset=round(first * 1_000_000),
         timescale=_timescale(plan.time_base) if recipe.muxer in _MP4 else None,
         repeated=recipe.muxer in _HEADERS_REPEATED,
+        told=told,
         rest=recipe.rest,
     )
     listed = list_of_chunks([f"{source(1)}/{name}" for name in names], plan.starts())
     return Step(
-        subject=target,
+        subject=subjects[1],
         arguments=arguments,
-        inputs=(film, "chunks"),
-        outputs=(target,),
+        inputs=(subjects[0], "chunks"),
+        outputs=(subjects[1],),
         files={_LIST: listed},
         frames=plan.frames,
         silent=True,
