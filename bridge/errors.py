@@ -117,6 +117,11 @@ class BridgeError(Exception):
         self.last_words = last_words
         self.got = got
 
+    def put_name(self, name: str) -> None:
+        """Say in which file, where the message does not yet."""
+        if name not in self.message:
+            self.message = f"{name}: {self.message}"
+
     def __str__(self) -> str:
         """Give the message alone; OSError would add its own punctuation."""
         return self.message

@@ -8,7 +8,6 @@ import numpy as np
 
 from bridge.core.format import Format, Reader
 from bridge.core.intake import check_count, check_memory, check_size
-from bridge.errors import BridgeError
 from bridge.media.dicom import dicom_head
 from bridge.media.dicom_pixels import (
     by_palette,
@@ -52,12 +51,8 @@ class DicomReader(Reader):
         super()._open(**kwargs)
         coloured = take_colorspace(colorspace)
         request, limits = self.request, self.request.limits
-        try:
-            self._head = dicom_head(request.read_at, request.size, limits.volumes_memory)
-            self._codes = [] if self._head.coding.pixels == "plain" else frame_codes(self._head)
-        except BridgeError as error:
-            raise type(error)(f"{request.name}: {error.message}") from error
-        head = self._head
+        self._head = head = dicom_head(request.read_at, request.size, limits.volumes_memory)
+        self._codes = [] if head.coding.pixels == "plain" else frame_codes(head)
         check_size(limits, request.name, head.width, head.height)
         check_count(limits, request.name, head.frames)
         if request.mode in "vV":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.core.format import Format, Reader, Writer
 from bridge.core.intake import check_count, check_memory, check_size
-from bridge.errors import BridgeError, TruncatedMedia
+from bridge.errors import TruncatedMedia
 from bridge.media.fits import encode_fits, fits_array, fits_units
 from bridge.media.info import ImagePage, MediaInfo
 
@@ -29,10 +29,7 @@ class FitsReader(Reader):
     def _open(self, **kwargs: Any) -> None:
         super()._open(**kwargs)
         request, limits = self.request, self.request.limits
-        try:
-            self._units = fits_units(request.read_at, request.size)
-        except BridgeError as error:
-            raise type(error)(f"{request.name}: {error.message}", got=error.got) from error
+        self._units = fits_units(request.read_at, request.size)
         check_count(limits, request.name, len(self._units))
         for unit in self._units if request.mode != "i" else self._units[:1]:
             self._check(unit)

@@ -185,7 +185,11 @@ class Reader(_Stream):
     def _at_work(self) -> Iterator[None]:
         """Hold a turn and the lock: for whatever may wait for a child."""
         with turn(self._request.limits), self._lock, scarcity(self._request.name):
-            yield
+            try:
+                yield
+            except BridgeError as error:
+                error.put_name(self._request.name)
+                raise
 
     # What a program's subclass writes
 
@@ -546,7 +550,8 @@ class Writer(_Stream):
             self._open(**request.kwargs)
         except BaseException as error:
             self.abort()
-            self._put_name(error)
+            if isinstance(error, BridgeError):
+                error.put_name(request.name)
             raise
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -613,27 +618,28 @@ class Writer(_Stream):
             try:
                 self._append(np.asarray(image), final)
             except BridgeError as error:
-                self._put_name(error)
+                error.put_name(self._request.name)
                 raise
             except BaseException as error:
                 if not isinstance(error, Exception):  # an interrupt, perhaps half way through a frame
                     self.abort()
                 raise
             self._count += 1
-        white = getattr(im, "meta", {}).get("FILE", {}).get("maxval")
-        scale = f"samples are written as they are, of which {white} was white" if white else ""
-        self.changes += [scale] if scale and scale not in self.changes and image.dtype == np.uint16 else []
+        if isinstance(im, Array) and image.dtype == np.uint16:
+            self._tell_scale(im.meta)
         self._tell(name for name, value in final.items() if isinstance(value, dict) and name not in self._held)
+
+    def _tell_scale(self, meta: Mapping[str, Any]) -> None:
+        """List that white is another one now, of a picture of 9 to 15 bits."""
+        facts = meta.get("FILE")
+        white = facts.get("maxval") if isinstance(facts, dict) else None
+        said = f"samples are written as they are, of which {white} was white"
+        self.changes += [said] if white and said not in self.changes else []
 
     def _tell(self, names: Iterable[str]) -> None:
         """List metadata that is not written, once each; what is about the coding of another file is not missed."""
         told = (f"metadata {name!r} is not written" for name in names if name not in _CODING)
         self.changes += [change for change in dict.fromkeys(told) if change not in self.changes]
-
-    def _put_name(self, error: BaseException) -> None:
-        """Say in which file, where the message does not yet."""
-        if isinstance(error, BridgeError) and self._request.name not in error.message:
-            error.message = f"{self._request.name}: {error.message}"
 
     def set_meta_data(self, meta: Mapping[str, Any]) -> None:
         """Set the metadata of the file.

@@ -70,7 +70,11 @@ class FormatManager:
 
         Content decides; the extension is a hint for formats without a signature; `name` narrows.
         """
-        able = self._able(name, lambda f: bool(f.reader) and (f.could_read if name else f.can_read)(request))
+        try:
+            able = self._able(name, lambda f: bool(f.reader) and (f.could_read if name else f.can_read)(request))
+        except BridgeError as error:  # of a damaged header
+            error.put_name(request.name)
+            raise
         return self._choose(able, request, name, writing=False)
 
     def find_writer(self, request: Request, name: str | None = None) -> Format:

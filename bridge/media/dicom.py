@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from bridge.errors import CorruptMedia, TruncatedMedia, UnsupportedPixels
+from bridge.errors import CorruptMedia, LimitExceeded, TruncatedMedia, UnsupportedPixels
 from bridge.media.head import Window
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def dicom_head(read_at: ReadAt, size: int, most: int) -> DicomHead:
 
     Raises
     ------
-    CorruptMedia, TruncatedMedia, UnsupportedPixels
+    CorruptMedia, LimitExceeded, TruncatedMedia, UnsupportedPixels
     """
     try:
         coding, at = _meta(Window(read_at))
@@ -249,7 +249,10 @@ def _inflated(packed: bytes, most: int) -> bytes:
     if not stream.eof and not stream.unconsumed_tail:
         raise TruncatedMedia("the deflated DICOM data set ends early", got=0)
     if not stream.eof:
-        raise UnsupportedPixels(f"the deflated DICOM data set has more than {most} bytes")
+        raise LimitExceeded(
+            f"the deflated DICOM data set has more bytes than the limit volumes_memory={most} allows; raise it with "
+            "limits=bridge.Limits(volumes_memory=...)"
+        )
     return data
 
 

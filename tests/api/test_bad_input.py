@@ -171,3 +171,36 @@ def test_a_hundred_readers_dropped_half_read(media: Media) -> None:
         reader.get_data(1)
         with pytest.warns(ResourceWarning, match="never closed"):
             del reader
+
+
+HEADS = {
+    "jpeg": b"\xff\xd8\xff\xe0garbage",
+    "png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    "gif": b"GIF89a\1",
+    "bmp": b"BM123",
+    "webp": b"RIFF\x20\0\0\0WEBPVP8X",
+    "jp2": b"\0\0\0\x0cjP  \r\n\x87\n",
+    "j2k": b"\xffO\xffQ\0",
+    "jls": b"\xff\xd8\xff\xf7\0\x0b\x08",
+    "jxl": b"\xff\x0a",
+    "exr": b"v/1\x01\2\0\0\0chan",
+    "hdr": b"#?RADIANCE\n",
+    "tiff": b"II*\0\x08\0\0\0\xff\xff",
+    "dicom": bytes(128) + b"DICM\2\0\0\0UL",
+    "fits": b"SIMPLE  =                    T",
+    "npy": b"\x93NUMPY\1\0",
+    "mp4": b"\0\0\0\x18ftypisom",
+}
+
+
+@pytest.mark.program
+@pytest.mark.needs("magick", "ffmpeg")
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("given", ["file", "bytes"])
+def test_a_damaged_head_is_told_with_its_file(kind: str, given: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.dat"
+    path.write_bytes(HEADS[kind])
+    for read in (bridge.imread, bridge.mimread, bridge.probe):
+        with pytest.raises(errors.BridgeError) as raised:
+            read(path if given == "file" else HEADS[kind])
+        assert ("mine.dat" if given == "file" else f"<{len(HEADS[kind])} bytes>") in str(raised.value)
