@@ -20,8 +20,6 @@ else:
 __all__ = ["keep_interrupts", "uninterrupted"]
 
 _SIGINT = int(signal.SIGINT)
-
-
 _AGAIN = 0.02  # seconds until it comes once more: then the place where it could not be raised is left
 
 

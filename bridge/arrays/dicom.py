@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from bridge.media.dicom_pixels import (
     run_length_frame,
     to_rgb,
 )
-from bridge.media.info import ImagePage, MediaInfo
+from bridge.media.head import PictureHead
+from bridge.media.info import ImagePage, MediaInfo, file_facts
 from bridge.media.srgb import take_colorspace
 
 if TYPE_CHECKING:
@@ -55,9 +57,9 @@ class DicomReader(Reader):
         self._codes = [] if head.coding.pixels == "plain" else frame_codes(head)
         check_size(limits, request.name, head.width, head.height)
         check_count(limits, request.name, head.frames)
-        if request.mode in "vV":
-            check_memory(limits, request.name, self._expected() or 0, request.size)
-        self._palette = coloured and head.photometric == "PALETTE COLOR"
+        at_once = head.frames if request.mode in "vV" else 1
+        check_memory(limits, request.name, at_once * self._picture_bytes, request.size)
+        self._palette = coloured and head.photometric == "PALETTE COLOR" and head.channels == 1
 
     def _length(self) -> float:
         return 1 if self.request.mode in "vV" else self._head.frames
@@ -66,8 +68,11 @@ class DicomReader(Reader):
         return self._head.frames
 
     def _expected(self) -> int | None:
-        head = self._head
-        return head.frames * head.width * head.height * head.channels * head.dtype.itemsize
+        return self._head.frames * self._picture_bytes
+
+    @property
+    def _picture_bytes(self) -> int:
+        return math.prod(self._head.shape) * self._head.dtype.itemsize
 
     def _data(self, index: int) -> tuple[np.ndarray[Any, Any], dict[str, Any]] | None:
         if index >= self._length():
@@ -105,15 +110,10 @@ class DicomReader(Reader):
         if index is not None:
             return {"index": index}
         head = self._head
-        facts = {
-            "format": self._format.name,
-            "size": (head.width, head.height),
-            "channels": head.channels,
-            "depth": head.allocated,
-            "nframes": head.frames,
-            "source": "bridge",
-        }
-        return {"DICOM": dict(head.values), "FILE": facts}
+        picture = PictureHead(
+            width=head.width, height=head.height, channels=head.channels, depth=head.allocated, frames=head.frames
+        )
+        return {"DICOM": dict(head.values), "FILE": file_facts(self._format.name, "bridge", picture)}
 
 
 class DicomFormat(Format):

@@ -11,7 +11,7 @@ from bridge.core.intake import check_size
 from bridge.errors import TruncatedMedia, UnsupportedPixels
 from bridge.media.exr import encode_exr
 from bridge.media.head import PictureHead
-from bridge.media.info import MediaInfo, still_info
+from bridge.media.info import MediaInfo, file_facts, still_info
 from bridge.media.pfm import encode_pfm, pfm_head, pfm_pixels
 from bridge.media.rgbe import encode_radiance, radiance_head, radiance_pixels
 
@@ -62,16 +62,7 @@ class SinglePictureReader(Reader):
     def _meta(self, index: int | None) -> dict[str, Any]:
         if index is not None:
             return {"index": index}
-        head = self._head
-        facts = {
-            "format": self._format.name,
-            "size": (head.width, head.height),
-            "channels": head.channels,
-            "depth": head.depth,
-            "nframes": 1,
-            "source": "bridge",
-        }
-        return {"FILE": facts, **self._variables()}
+        return {"FILE": file_facts(self._format.name, "bridge", self._head), **self._variables()}
 
 
 class RadianceReader(SinglePictureReader):

@@ -303,29 +303,37 @@ def _element(head: bytes, at: int, order: str, *, explicit: bool) -> _Element:
     return _Element(tag, kind, at + 8, struct.unpack_from(f"{order}H", head, 6)[0])
 
 
-def _head(elements: Iterator[_Element], coding: Coding, read_at: ReadAt, size: int) -> DicomHead:
-    values: dict[str, Any] = {}
-    palette: dict[str, list[bytes]] = {}
-    found: _Element | None = None
+def _collect(
+    elements: Iterator[_Element],
+    read_at: ReadAt,
+    order: str,
+    values: dict[str, Any],
+    palette: dict[str, list[bytes]],
+) -> _Element:
+    """Read what is told or needed into `values` and `palette`; give the element that holds the pixels."""
     for element in elements:
         if element.tag in _PIXELS:
-            found = element
-        elif element.tag in _TABLES:
+            return element
+        if element.tag in _TABLES:
             table = read_at(element.begin, min(element.size, _MOST_TABLE))
             palette.setdefault(_TABLES[element.tag], []).append(table)
         elif element.tag in _ELEMENTS:
             name, kind = _ELEMENTS[element.tag]
             raw = read_at(element.begin, min(element.size, _MOST_VALUE))
-            values[name] = _value(raw, kind, coding.order, values.get("SpecificCharacterSet"))
-    if found is None:
-        raise UnsupportedPixels("this DICOM holds no picture")
-    coded = coding.pixels != "plain"
-    if coded is not (found.size == _OPEN):
+            values[name] = _value(raw, kind, order, values.get("SpecificCharacterSet"))
+    raise UnsupportedPixels("this DICOM holds no picture")
+
+
+def _head(elements: Iterator[_Element], coding: Coding, read_at: ReadAt, size: int) -> DicomHead:
+    values: dict[str, Any] = {}
+    palette: dict[str, list[bytes]] = {}
+    found = _collect(elements, read_at, coding.order, values, palette)
+    coded, floats = coding.pixels != "plain", _PIXELS[found.tag]
+    if coded is not (found.size == _OPEN) or (coded and floats):
         raise CorruptMedia("the pixels of this DICOM are not written as its transfer syntax says")
     if not coded and found.begin + found.size > size:
         missing = found.begin + found.size - size
         raise TruncatedMedia(f"the pixels of this DICOM end {missing} bytes early", got=0)
-    floats = _PIXELS[found.tag]
     allocated = 8 * int(floats[1]) if floats else _number(values, "BitsAllocated")
     bits = allocated if floats else _number(values, "BitsStored", allocated)
     head = DicomHead(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bridge.errors import CorruptMedia, TruncatedMedia
+from bridge.errors import CorruptMedia, TruncatedMedia, UnsupportedPixels
 from bridge.media.dicom import frame_bits
 from bridge.media.head import Window
 
@@ -159,13 +159,17 @@ def coded_frame(head: DicomHead, code: bytes, image: np.ndarray[Any, Any]) -> np
     ------
     CorruptMedia
         If the picture is of another shape than the data set says, or has more bits.
+    UnsupportedPixels
+        If the code has samples of more than 16 bits, which no decoder gives whole.
     """
     if image.shape != head.shape or image.dtype.itemsize > head.dtype.itemsize:
         raise CorruptMedia(
             f"a picture of this DICOM is {image.shape} of {image.dtype}, its data set says {head.shape} of {head.dtype}"
         )
     samples = image.astype(head.dtype.str.replace("i", "u"))
-    bits, signed = _wavelet_samples(code)
+    bits, signed = _wavelet_samples(code) if head.coding.pixels == "j2k" else (0, False)
+    if bits > 16:
+        raise UnsupportedPixels(f"a picture of this DICOM is JPEG 2000 of {bits} bits a sample; up to 16 are read")
     if 0 < bits < 8:  # decoders give these the full scale of 8 bits
         samples >>= 8 - bits
     if signed:
@@ -176,7 +180,7 @@ def coded_frame(head: DicomHead, code: bytes, image: np.ndarray[Any, Any]) -> np
 
 
 def _wavelet_samples(code: bytes) -> tuple[int, bool]:
-    """Tell the bits of a sample of a JPEG 2000, and whether they are signed; 0 for other codes."""
+    """Tell the bits of a sample of a JPEG 2000, and whether they are signed; 0 if it has no head."""
     at = code.find(b"\xff\x4f\xff\x51", 0, 4096)
     described = code[at + 42 : at + 43] if at >= 0 else b""
     return ((described[0] & 0x7F) + 1, described[0] > 0x7F) if described else (0, False)

@@ -17,6 +17,7 @@ __all__ = [
     "MediaInfo",
     "OtherStream",
     "VideoStream",
+    "file_facts",
     "maybe_in_fields",
     "still_info",
     "still_meta",
@@ -214,10 +215,8 @@ def still_info(uri: str, format: str, size: int, head: PictureHead) -> MediaInfo
     return MediaInfo(uri=uri, format=format, size=size, pages=(page,) * head.frames, source="header")
 
 
-def still_meta(kind: str, read_at: ReadAt, format: str, source: str, head: PictureHead) -> dict[str, dict[str, Any]]:
-    """Give a picture's metadata in groups, each a dict; the group ``FILE`` has the plain facts."""
-    from bridge.media.metadata import read_groups
-
+def file_facts(format: str, source: str, head: PictureHead) -> dict[str, Any]:
+    """Give the plain facts of a picture, the group ``FILE`` of its metadata."""
     facts = {
         "format": format,
         "size": (head.width, head.height),
@@ -226,10 +225,15 @@ def still_meta(kind: str, read_at: ReadAt, format: str, source: str, head: Pictu
         "nframes": head.frames,
         "source": source,
     }
-    if head.maxval:
-        facts["maxval"] = head.maxval
+    return facts | ({"maxval": head.maxval} if head.maxval else {})
+
+
+def still_meta(kind: str, read_at: ReadAt, format: str, source: str, head: PictureHead) -> dict[str, dict[str, Any]]:
+    """Give a picture's metadata in groups, each a dict; the group ``FILE`` has the plain facts."""
+    from bridge.media.metadata import read_groups
+
     groups = read_groups(kind, read_at)
-    return {**groups, "FILE": facts | groups.get("FILE", {})}
+    return {**groups, "FILE": file_facts(format, source, head) | groups.get("FILE", {})}
 
 
 def _plain(value: Any) -> Any:

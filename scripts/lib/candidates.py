@@ -385,7 +385,7 @@ VP9_WISHES = {"video_codec": "vp9", "crf": 31, "speed": "1"}
 TRANSCODES = {
     "H.264, 1080p": (600, (1920, 1080), ["-c:v", "libx264", "-crf", "23", "-pix_fmt", "yuv420p"], {"crf": 23}, ()),
     "VP9, 240p": (900, (320, 240), VP9, VP9_WISHES, (2,)),
-    "VP9, 360p": (240, (640, 360), VP9, VP9_WISHES, (2,)),
+    "VP9, 360p": (600, (640, 360), VP9, VP9_WISHES, (2,)),
     "owdenoise, H.264, 240p": (
         600,
         (320, 240),

@@ -298,8 +298,36 @@ def test_a_deflated_bomb_is_not_inflated() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     begin = data.index(b"1.2.840.10008.1.2.1.99") + 22
     bomb = packer.compress(struct.pack("<HH2sHI", 9, 9, b"OB", 0, 1 << 31) + bytes(1 << 28)) + packer.flush()
-    with pytest.raises(errors.BridgeError):
+    with pytest.raises(errors.LimitExceeded, match="volumes_memory"):
         bridge.imread(data[:begin] + bomb, limits=bridge.Limits(volumes_memory=1 << 24))
+
+
+def test_floats_are_not_coded() -> None:
+    data = theirs("SC_rgb_small_odd_jpeg.dcm").read_bytes()
+    at = data.rindex(struct.pack("<HH2s", 0x7FE0, 0x10, b"OB"))
+    with pytest.raises(errors.CorruptMedia, match="transfer syntax"):
+        bridge.imread(data[:at] + struct.pack("<HH2s", 0x7FE0, 8, b"OF") + data[at + 6 :])
+
+
+@pytest.mark.program
+@pytest.mark.needs("magick")
+@pytest.mark.parametrize("bits", [17, 20, 31, 38, 128])
+def test_more_bits_than_a_decoder_gives(bits: int) -> None:
+    data = bytearray(theirs("MR_small_jp2klossless.dcm").read_bytes())
+    data[data.index(b"\xff\x4f\xff\x51") + 42] = 0x80 | (bits - 1)
+    with pytest.raises((errors.UnsupportedPixels, errors.CorruptMedia)):
+        bridge.imread(bytes(data))
+
+
+@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "rtdose_rle_1frame.dcm"])
+def test_the_limit_of_memory(name: str) -> None:
+    data = bytearray(theirs(name).read_bytes())
+    for number in (0x10, 0x11):
+        at = data.index(struct.pack("<HH2sH", 0x28, number, b"US", 2)) + 8
+        data[at : at + 2] = struct.pack("<H", 8000)
+    for read in (bridge.imread, bridge.mimread, bridge.volread):
+        with pytest.raises(errors.LimitExceeded, match="volumes_memory"):
+            read(bytes(data), limits=bridge.Limits(volumes_memory=10_000_000))
 
 
 def test_the_limit_of_pixels() -> None:
